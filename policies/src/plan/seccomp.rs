@@ -1,0 +1,43 @@
+//! The system calls of one tier: the policy files' lines, sorted by number.
+
+use crate::plan::{AllowedSyscall, DeniedSyscall, ErrnoSyscall, Seccomp};
+use crate::set::PolicySet;
+use crate::tier::TierPolicy;
+
+pub(crate) fn derive(tier: &TierPolicy, policies: &PolicySet) -> Seccomp {
+    let used = policies.groups().iter().filter(|group| tier.seccomp.contains(&group.name));
+    let mut allow: Vec<AllowedSyscall> = used
+        .flat_map(|group| {
+            group.allow.iter().map(|line| AllowedSyscall {
+                nr: line.nr,
+                name: line.name.clone(),
+                group: group.name.clone(),
+                when: line.when.iter().map(|all| all.to_vec()).collect(),
+            })
+        })
+        .collect();
+    allow.sort_unstable_by_key(|line| line.nr);
+    let mut errno: Vec<ErrnoSyscall> = policies
+        .denied()
+        .errno
+        .iter()
+        .map(|line| ErrnoSyscall { nr: line.nr, name: line.name.clone(), errno: line.errno })
+        .collect();
+    errno.sort_unstable_by_key(|line| line.nr);
+    let mut deny: Vec<DeniedSyscall> = policies
+        .denied()
+        .deny
+        .iter()
+        .map(|line| DeniedSyscall {
+            nr: line.nr,
+            name: line.name.clone(),
+            when: line.when.to_vec(),
+            code: line.code,
+            severity: line.severity,
+            errno: line.errno,
+        })
+        .collect();
+    // Stable: the order of the lines of one call decides.
+    deny.sort_by_key(|line| line.nr);
+    Seccomp { allow, errno, deny }
+}

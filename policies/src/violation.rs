@@ -1,0 +1,233 @@
+//! The one schema of everything that was denied, throttled or killed.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::limits::LimitKind;
+
+/// The layer that denied.
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema,
+)]
+#[serde(rename_all = "lowercase")]
+pub enum Layer {
+    /// System call filter.
+    Seccomp,
+    /// Path, port and scope rules.
+    Landlock,
+    /// Connections by domain.
+    Egress,
+    /// Name lookups.
+    Dns,
+    /// Memory, CPU, disk, tasks, wall clock.
+    Limit,
+    /// The host application's API.
+    Api,
+    /// Bundle bytes.
+    Integrity,
+    /// Manifest, tier and registry.
+    Policy,
+}
+
+/// How much a violation matters.
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema,
+)]
+#[serde(rename_all = "UPPERCASE")]
+pub enum Severity {
+    /// A well-behaved runtime does this too.
+    Info,
+    /// Not allowed; often a mistake of the author.
+    Warning,
+    /// Only an attack does this.
+    Critical,
+}
+
+/// What was done about it.
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema,
+)]
+#[serde(rename_all = "lowercase")]
+pub enum Action {
+    /// Refused with an errno.
+    Denied,
+    /// Slowed down.
+    Throttled,
+    /// The run was ended.
+    Killed,
+}
+
+macro_rules! codes {
+    ($($(#[doc = $doc:literal])+ $name:ident = $text:literal, $layer:ident, $severity:ident, $words:literal;)+) => {
+        /// The stable code of a violation.
+        #[derive(
+            Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema,
+        )]
+        #[serde(rename_all = "kebab-case")]
+        pub enum Code {
+            $($(#[doc = $doc])+ $name,)+
+        }
+
+        impl Code {
+            /// Every code.
+            pub const ALL: &'static [Self] = &[$(Self::$name,)+];
+
+            /// The kebab-case text in records.
+            #[must_use]
+            pub const fn text(self) -> &'static str {
+                match self { $(Self::$name => $text,)+ }
+            }
+
+            /// The layer that emits it.
+            #[must_use]
+            pub const fn layer(self) -> Layer {
+                match self { $(Self::$name => Layer::$layer,)+ }
+            }
+
+            /// The severity, unless a policy line says otherwise.
+            #[must_use]
+            pub const fn severity(self) -> Severity {
+                match self { $(Self::$name => Severity::$severity,)+ }
+            }
+
+            /// What happened, for people; the object follows it.
+            #[must_use]
+            pub const fn words(self) -> &'static str {
+                match self { $(Self::$name => $words,)+ }
+            }
+        }
+    };
+}
+
+codes! {
+    /// A system call that the policy does not allow.
+    SyscallDenied = "syscall-denied", Seccomp, Warning, "system call refused";
+    /// A system call that runtimes merely probe and live without.
+    SyscallProbe = "syscall-probe", Seccomp, Info, "harmless probe refused";
+    /// A call through a foreign architecture's entry (i386, x32).
+    ForeignArchitecture = "foreign-architecture", Seccomp, Critical, "system call of a foreign architecture refused";
+    /// `mount`, `umount`, `pivot_root`, the new mount API.
+    MountAttempt = "mount-attempt", Seccomp, Critical, "tried to change mounts";
+    /// unshare, setns, clone with namespace flags.
+    NamespaceAttempt = "namespace-attempt", Seccomp, Critical, "tried to make or enter a namespace";
+    /// `ptrace`, `process_vm_*`, `pidfd_getfd`, `kcmp`.
+    ProcessInspection = "process-inspection", Seccomp, Critical, "tried to inspect or control another process";
+    /// bpf, modules, kexec, reboot, clock and other host-wide calls.
+    KernelTampering = "kernel-tampering", Seccomp, Critical, "tried to change the kernel or the host";
+    /// `seccomp`, `landlock_*`: could hide later denials from the record.
+    RecorderTampering = "recorder-tampering", Seccomp, Critical, "tried to change its own confinement";
+    /// A socket of a family that the extension has no permission for.
+    NetworkDenied = "network-denied", Seccomp, Warning, "tried to use the network without permission";
+    /// A path outside the extension's files.
+    PathDenied = "path-denied", Landlock, Warning, "tried to reach a path outside its files";
+    /// A path that only the curious touch.
+    TripwireTouched = "tripwire-touched", Landlock, Critical, "touched a tripwire";
+    /// bind or connect to a TCP port.
+    PortDenied = "port-denied", Landlock, Warning, "tried to use a TCP port";
+    /// A signal or abstract socket outside the sandbox.
+    ScopeDenied = "scope-denied", Landlock, Critical, "tried to reach a process outside the sandbox";
+    /// The memory limit was hit and a process was killed.
+    MemoryLimit = "memory-limit", Limit, Warning, "hit the memory limit";
+    /// The CPU limit slowed the extension down.
+    CpuThrottled = "cpu-throttled", Limit, Info, "was slowed down at the CPU limit";
+    /// The CPU limit ended the run.
+    CpuLimit = "cpu-limit", Limit, Warning, "hit the CPU limit";
+    /// `/data` or `/tmp` was full.
+    DiskLimit = "disk-limit", Limit, Warning, "hit the disk limit";
+    /// The wall clock limit ended the run.
+    TimeLimit = "time-limit", Limit, Warning, "hit the time limit";
+    /// No more processes or threads were given.
+    TaskLimit = "task-limit", Limit, Warning, "hit the limit of processes and threads";
+}
+
+/// What the attempt was aimed at.
+#[derive(
+    Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema,
+)]
+#[serde(tag = "type", rename_all = "kebab-case", rename_all_fields = "camelCase")]
+pub enum Object {
+    /// A system call.
+    Syscall {
+        /// Name as in the kernel's table, or `syscall_N` for an unknown number.
+        name: String,
+        /// Number in the table of `arch`.
+        nr: i64,
+        /// `x86_64`, `i386`, `x32` or the hexadecimal audit architecture.
+        arch: String,
+        /// The argument that made the difference, in words: a socket family, namespace flags. Part of what makes two
+        /// attempts the same; empty where none matters.
+        detail: String,
+    },
+    /// A path, as the kernel or the process named it.
+    Path {
+        /// Absolute, inside the sandbox.
+        path: String,
+        /// Access that was missing, in Landlock's words: `fs.read_file`.
+        access: String,
+    },
+    /// A TCP port.
+    Port {
+        /// Number, host byte order.
+        port: u16,
+        /// `net.bind_tcp` or `net.connect_tcp`.
+        access: String,
+    },
+    /// Something outside the sandbox: a process, an abstract socket.
+    Scope {
+        /// `scope.signal` or `scope.abstract_unix_socket`.
+        access: String,
+    },
+    /// A limit.
+    Limit {
+        /// Which.
+        kind: LimitKind,
+        /// Its value, with the unit: `256 MB`.
+        value: String,
+    },
+}
+
+/// Who tried. Empty fields are unknown, never guessed.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Process {
+    /// Process id in the supervisor's pid namespace.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub pid: Option<i32>,
+    /// Command name (`comm`), at most 15 bytes, lossily decoded.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub comm: Option<String>,
+    /// User id in the supervisor's user namespace.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub uid: Option<u32>,
+}
+
+/// One kind of attempt on one object, with how often it happened.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Violation {
+    /// Number within the run, from 1.
+    pub seq: u64,
+    /// RFC 3339, UTC: the latest attempt.
+    pub ts: String,
+    /// RFC 3339, UTC: the first attempt.
+    pub first_ts: String,
+    /// The layer that denied.
+    pub layer: Layer,
+    /// Stable code.
+    pub code: Code,
+    /// How much it matters.
+    pub severity: Severity,
+    /// What was done.
+    pub action: Action,
+    /// The policy line that decided: `seccomp/base.toml:mount`, `landlock:no rule`, `tier community:memory_mb`.
+    pub rule: String,
+    /// What it was aimed at.
+    pub object: Object,
+    /// Arguments of the first attempt, as hexadecimal registers; only for system calls.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub args: Vec<String>,
+    /// Who tried first.
+    pub process: Process,
+    /// How often, exactly.
+    pub count: u64,
+}
