@@ -1,0 +1,167 @@
+//! What can be written on the command line.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+/// Runs untrusted extensions in a full sandbox and records what they try.
+#[derive(Debug, Parser)]
+#[command(version, max_term_width = 100, propagate_version = true)]
+#[command(after_help = "\
+Exit codes of `run`: the extension's own; 124 timed out; 125 the supervisor or a layer failed;
+126 refused by policy; 127 entry command not found; 128+n ended by signal n (137: a limit).
+Folders: SANDBOXCTL_STATE_DIR, SANDBOXCTL_CONFIG_DIR, SANDBOXCTL_RUN_DIR.")]
+pub struct Cli {
+    #[command(subcommand)]
+    pub(super) command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum Command {
+    /// Run an extension in its sandbox
+    Run(RunArgs),
+    /// Say whether a bundle may run, with every reason against it
+    Check(BundleArgs),
+    /// Print the sandbox that a bundle would get, without running anything
+    Explain(BundleArgs),
+    /// Say what this host offers and lacks, and what to do about it
+    Doctor(OutputArgs),
+    /// Make a new extension that works at once
+    Init(InitArgs),
+    /// Look at what an extension keeps in its /data
+    Data(DataArgs),
+    /// Print the tiers and what each gives
+    Tiers(OutputArgs),
+    /// List the codes of violations
+    Codes(OutputArgs),
+    /// List the runs of this host
+    Ps(OutputArgs),
+    /// Clear what killed supervisors left behind
+    Gc(GcArgs),
+    /// Print a completion script
+    Completions {
+        /// For this shell
+        shell: clap_complete::Shell,
+    },
+}
+
+/// Arguments of `run`.
+#[derive(Debug, Args)]
+pub(super) struct RunArgs {
+    /// Folder with extension.toml
+    pub(super) bundle: PathBuf,
+    /// Arguments for the extension, after those of its manifest
+    #[arg(last = true, value_name = "ARG")]
+    pub(super) arguments: Vec<String>,
+    /// Run although signature, review or registration are missing; loosens no layer
+    #[arg(long)]
+    pub(super) dev: bool,
+    /// Write the report as JSON to this file, or to stdout with `-`
+    #[arg(long, value_name = "FILE")]
+    pub(super) report: Option<PathBuf>,
+    /// Write the report as JSON to this descriptor
+    #[arg(long, value_name = "N", conflicts_with = "report")]
+    pub(super) report_fd: Option<i32>,
+    /// Between samples of usage, in milliseconds
+    #[arg(long, value_name = "MS", default_value_t = 500,
+        value_parser = clap::value_parser!(u64).range(10..=60_000))]
+    pub(super) sample_ms: u64,
+    /// No table and no violations on stderr
+    #[arg(long, short)]
+    pub(super) quiet: bool,
+}
+
+/// A bundle and how to print.
+#[derive(Debug, Args)]
+pub(super) struct BundleArgs {
+    /// Folder with extension.toml
+    pub(super) bundle: PathBuf,
+    /// As if run with --dev
+    #[arg(long)]
+    pub(super) dev: bool,
+    /// Print JSON
+    #[arg(long)]
+    pub(super) json: bool,
+}
+
+/// How to print.
+#[derive(Clone, Copy, Debug, Args)]
+pub(super) struct OutputArgs {
+    /// Print JSON
+    #[arg(long)]
+    pub(super) json: bool,
+}
+
+/// Arguments of `init`.
+#[derive(Debug, Args)]
+pub(super) struct InitArgs {
+    /// Folder to make; its name becomes the extension's
+    pub(super) dir: PathBuf,
+    /// Language of the example
+    #[arg(long, value_enum, default_value_t = Lang::Python)]
+    pub(super) lang: Lang,
+    /// Publisher, the first part of the id
+    #[arg(long, default_value = "example")]
+    pub(super) publisher: String,
+}
+
+/// Languages with a template.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(super) enum Lang {
+    /// `python3` of the host
+    Python,
+    /// `node` of the host
+    Node,
+    /// `bash` of the host
+    Shell,
+    /// A static binary, built now
+    Rust,
+}
+
+/// Arguments of `data`.
+#[derive(Debug, Args)]
+pub(super) struct DataArgs {
+    #[command(subcommand)]
+    pub(super) command: DataCommand,
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum DataCommand {
+    /// List files
+    Ls {
+        /// Extension
+        id: String,
+        /// Folder inside its /data
+        #[arg(default_value = "/")]
+        path: String,
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Print a file, or write it to -o
+    Get {
+        /// Extension
+        id: String,
+        /// File inside its /data
+        path: String,
+        /// Write here instead of to stdout
+        #[arg(short, long, value_name = "FILE")]
+        output: Option<PathBuf>,
+    },
+    /// Remove everything that an extension kept
+    Rm {
+        /// Extension
+        id: String,
+    },
+}
+
+/// Arguments of `gc`.
+#[derive(Clone, Copy, Debug, Args)]
+pub(super) struct GcArgs {
+    /// Also remove the kernel's audit rule that runs leave in place (see ARCHITECTURE.md)
+    #[arg(long)]
+    pub(super) audit_rule: bool,
+    /// Print JSON
+    #[arg(long)]
+    pub(super) json: bool,
+}

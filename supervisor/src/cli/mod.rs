@@ -1,0 +1,120 @@
+//! The command line: one subcommand a file. stdout is data, stderr is for people.
+
+mod args;
+mod check;
+mod codes;
+mod data;
+mod doctor;
+mod explain;
+mod gc;
+mod init;
+mod output;
+mod ps;
+mod run;
+mod tiers;
+
+use std::process::ExitCode;
+
+use clap::{CommandFactory, Parser};
+
+pub use args::Cli;
+use args::Command;
+
+use crate::admit::AdmitError;
+use crate::exit;
+use crate::state::Dirs;
+
+/// A command that failed: what to print, and what to do about it.
+#[derive(Debug)]
+pub(crate) struct Failure {
+    message: String,
+    hint: Option<String>,
+    code: u8,
+}
+
+impl Failure {
+    #[expect(clippy::needless_pass_by_value, reason = "map_err hands an error over by value")]
+    fn new(message: impl ToString) -> Self {
+        Self { message: message.to_string(), hint: None, code: exit::FAILED }
+    }
+
+    fn hint(self, hint: impl Into<Option<String>>) -> Self {
+        Self { hint: hint.into(), ..self }
+    }
+
+    fn code(self, code: u8) -> Self {
+        Self { code, ..self }
+    }
+}
+
+/// Parses the arguments, runs the command, prints what failed; the only place that does.
+#[must_use]
+pub fn main() -> ExitCode {
+    let cli = Cli::parse();
+    log();
+    let dirs = Dirs::from_environment(|name| std::env::var_os(name));
+    match dispatch(cli.command, &dirs) {
+        Ok(code) => code,
+        Err(failure) => {
+            eprintln!("sandboxctl: {}", failure.message);
+            if let Some(hint) = failure.hint {
+                eprintln!("hint: {hint}");
+            }
+            ExitCode::from(failure.code)
+        }
+    }
+}
+
+fn dispatch(command: Command, dirs: &Dirs) -> Result<ExitCode, Failure> {
+    match command {
+        Command::Run(args) => run::main(&args, dirs),
+        Command::Check(args) => check::main(&args, dirs),
+        Command::Doctor(args) => doctor::main(args, dirs),
+        Command::Init(args) => init::main(&args),
+        Command::Data(args) => data::main(&args, dirs),
+        Command::Tiers(args) => tiers::main(args, dirs),
+        Command::Codes(args) => codes::main(args),
+        Command::Ps(args) => ps::main(args, dirs),
+        Command::Explain(args) => explain::main(&args, dirs),
+        Command::Gc(args) => gc::main(args, dirs),
+        Command::Completions { shell } => {
+            clap_complete::generate(
+                shell,
+                &mut Cli::command(),
+                "sandboxctl",
+                &mut std::io::stdout(),
+            );
+            Ok(ExitCode::SUCCESS)
+        }
+    }
+}
+
+/// A bundle or configuration that got no decision. Refused like any other bundle: nothing was started.
+fn admitted(error: &AdmitError) -> Failure {
+    let code = match error {
+        AdmitError::Config(_) | AdmitError::PolicyFile(_) | AdmitError::Policies(_) => {
+            exit::SUPERVISOR
+        }
+        AdmitError::Bundle(_) | AdmitError::Manifest(_) | AdmitError::DevForbidden { .. } => {
+            exit::REFUSED
+        }
+    };
+    Failure::new(error).hint(error.hint()).code(code)
+}
+
+/// Logs for developers, only where `SANDBOXCTL_LOG` asks: setting a subscriber up costs every launch otherwise.
+fn log() {
+    let level = match std::env::var("SANDBOXCTL_LOG").as_deref() {
+        Ok("error") => tracing::Level::ERROR,
+        Ok("warn") => tracing::Level::WARN,
+        Ok("info") => tracing::Level::INFO,
+        Ok("debug") => tracing::Level::DEBUG,
+        Ok("trace") => tracing::Level::TRACE,
+        _ => return,
+    };
+    let subscriber =
+        tracing_subscriber::fmt().with_max_level(level).with_writer(std::io::stderr).finish();
+    if tracing::subscriber::set_global_default(subscriber).is_err() {
+        eprintln!("sandboxctl: failed to start the log: there is one already");
+    }
+}

@@ -1,0 +1,214 @@
+//! The record of a run: opened before anything starts, closed with its report.
+
+use std::cell::RefCell;
+use std::io;
+use std::path::Path;
+use std::rc::Rc;
+use std::time::{Duration, SystemTime};
+
+use policies::decision::{DevMode, Verdict};
+use policies::plan::{Plan, TreeEntry};
+use policies::violation::Severity;
+use serde_json::{Value, json};
+
+use super::{LaunchError, Options, run_id};
+use crate::admit::Decided;
+use crate::confine::landlock::Abi;
+use crate::limits::cgroup::Groups;
+use crate::monitor::audit::{AuditSession, Preparing, Reconciled};
+use crate::monitor::coverage::AuditMode;
+use crate::record::audit::{AuditLog, AuditLogError, AuditSink, Event, EventType, Subject};
+use crate::record::clock::rfc3339;
+use crate::record::ledger::{Bounds, Ledger};
+use crate::record::sink::HumanSink;
+use crate::report::style::Style;
+use crate::state::Dirs;
+use crate::state::config::{Config, Landlock};
+use crate::state::slot::{Holder, Slot};
+
+/// How long the end of a run waits for the kernel to say how many denials there were; only after a denial. It usually
+/// does so 50 ms after the last process.
+const RECONCILE: Duration = Duration::from_millis(100);
+
+/// The shim proves Landlock by one refused open, see its `apply/landlock.rs`.
+const SELF_TEST_DENIALS: u64 = 1;
+
+/// A run that has a name and a record.
+pub(super) struct Run {
+    pub(super) id: String,
+    pub(super) started: SystemTime,
+    pub(super) dev: DevMode,
+    pub(super) ledger: Ledger,
+    log: Option<Rc<RefCell<AuditLog>>>,
+}
+
+impl Run {
+    /// Names the run and opens its record.
+    ///
+    /// Where the record cannot be written, a community extension runs all the same, loudly; the others do not.
+    pub(super) fn open(
+        decided: &Decided,
+        dirs: &Dirs,
+        options: &Options,
+    ) -> Result<Self, LaunchError> {
+        let started = SystemTime::now();
+        let id = run_id::new(started).map_err(|source| LaunchError::RunId { source })?;
+        let subject = Subject {
+            ext: decided.plan.extension.id.clone(),
+            ver: decided.plan.extension.version.clone(),
+            run: id.clone(),
+            actor: format!("uid:{}", nix::unistd::getuid()),
+        };
+        let log = match AuditLog::open(&dirs.state.join("audit"), &subject) {
+            Ok(log) => Some(Rc::new(RefCell::new(log))),
+            Err(error) => {
+                unrecorded(decided, error)?;
+                None
+            }
+        };
+        let mut ledger = Ledger::new(Bounds::default());
+        if !options.quiet {
+            ledger.add_sink(Box::new(HumanSink::new(io::stderr(), Style::of_stderr().terminal)));
+        }
+        if let Some(log) = &log {
+            ledger.add_sink(Box::new(AuditSink::new(Rc::clone(log))));
+        }
+        Ok(Self { id, started, dev: options.dev, ledger, log })
+    }
+
+    /// Writes that the run starts, and who holds the slot.
+    pub(super) fn record_start(
+        &mut self,
+        decided: &Decided,
+        slot: &mut Slot,
+        groups: &Groups,
+    ) -> Result<(), LaunchError> {
+        let cgroups = groups.dirs().map(Path::to_owned).collect();
+        slot.describe(&Holder {
+            run_id: self.id.clone(),
+            extension_id: decided.plan.extension.id.clone(),
+            pid: std::process::id(),
+            started_at: rfc3339(self.started),
+            cgroups,
+        })?;
+        let start = json!({ "command": decided.plan.command });
+        let events =
+            [self.decision(decided), self.event(EventType::RunStart, Severity::Info, &start)];
+        self.append(decided, events)
+    }
+
+    /// Writes that the run was refused.
+    pub(super) fn record_refusal(&mut self, decided: &Decided) -> Result<(), LaunchError> {
+        let event = self.decision(decided);
+        self.append(decided, [event])
+    }
+
+    /// Writes that the run ended, with its result.
+    pub(super) fn record_end(
+        &mut self,
+        decided: &Decided,
+        result: &Value,
+    ) -> Result<(), LaunchError> {
+        let event = Event::new(EventType::RunEnd, Severity::Info, SystemTime::now(), result);
+        self.append(decided, [event])
+    }
+
+    /// Writes that the run failed. That this fails too is said, and changes nothing.
+    pub(super) fn record_error(&mut self, decided: &Decided, error: &LaunchError) {
+        let data = json!({ "error": error.to_string() });
+        let event = Event::new(EventType::Error, Severity::Warning, SystemTime::now(), &data);
+        if let Err(error) = self.append(decided, [event]) {
+            eprintln!("sandboxctl: warning: {error}");
+        }
+    }
+
+    fn decision(&self, decided: &Decided) -> Result<Event, AuditLogError> {
+        let decision = &decided.decision;
+        let severity = match decision.verdict {
+            Verdict::Allowed => Severity::Info,
+            Verdict::AllowedForDevelopment | Verdict::Refused => Severity::Warning,
+        };
+        let data = json!({
+            "tier": decided.plan.extension.tier,
+            "verdict": decision.verdict,
+            "violated": decision.violated,
+            "devWaived": decision.dev_waived,
+            "granted": decision.granted,
+            "denied": decision.denied,
+        });
+        self.event(EventType::Decision, severity, &data)
+    }
+
+    fn event(
+        &self,
+        kind: EventType,
+        severity: Severity,
+        data: &Value,
+    ) -> Result<Event, AuditLogError> {
+        Event::new(kind, severity, self.started, data)
+    }
+
+    fn append<const N: usize>(
+        &mut self,
+        decided: &Decided,
+        events: [Result<Event, AuditLogError>; N],
+    ) -> Result<(), LaunchError> {
+        let Some(log) = &self.log else { return Ok(()) };
+        let events: Result<Vec<Event>, _> = events.into_iter().collect();
+        let written = events.and_then(|events| log.borrow_mut().append(&events).map(drop));
+        match written {
+            Ok(()) => Ok(()),
+            Err(error) => unrecorded(decided, error),
+        }
+    }
+}
+
+/// The record cannot be written.
+fn unrecorded(decided: &Decided, error: AuditLogError) -> Result<(), LaunchError> {
+    if decided.plan.extension.tier == policies::tier::Tier::Community.name() {
+        eprintln!("sandboxctl: warning: this run is NOT recorded: {error}");
+        Ok(())
+    } else {
+        Err(LaunchError::Record(error))
+    }
+}
+
+/// Asks for the state of the kernel's audit; other work should follow before [`listen`], which needs the answer.
+pub(super) fn ask(config: &Config, abi: Abi) -> Result<Preparing, LaunchError> {
+    Ok(AuditSession::prepare(mode(config), abi.number())?)
+}
+
+/// Starts to listen for the kernel's records of path denials.
+pub(super) fn listen(
+    asked: Preparing,
+    plan: &Plan,
+    dirs: &Dirs,
+) -> Result<AuditSession, LaunchError> {
+    let mut session = asked.begin(&dirs.host)?;
+    let tripwires = plan.tree.iter().filter_map(|entry| match entry {
+        TreeEntry::Tripwire { target, .. } => Some(target.clone()),
+        _ => None,
+    });
+    session.set_tripwires(tripwires.collect());
+    session.set_own_denials(SELF_TEST_DENIALS);
+    Ok(session)
+}
+
+/// The configuration's word for it.
+pub(crate) const fn mode(config: &Config) -> AuditMode {
+    match config.audit.landlock {
+        Landlock::Auto => AuditMode::Auto,
+        Landlock::On => AuditMode::On,
+        Landlock::Off => AuditMode::Off,
+    }
+}
+
+/// Reads the rest of the kernel's records and gives the kernel's audit back.
+pub(super) fn reconcile(
+    mut session: AuditSession,
+    ledger: &mut Ledger,
+) -> Result<Reconciled, LaunchError> {
+    let reconciled = session.finish(ledger, RECONCILE)?;
+    session.end()?;
+    Ok(reconciled)
+}

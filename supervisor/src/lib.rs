@@ -1,0 +1,19 @@
+//! The supervisor.
+#![deny(unsafe_code)]
+
+pub mod exit;
+pub mod state;
+pub mod host;
+pub mod bundle;
+pub mod admit;
+pub mod limits;
+pub mod data;
+pub mod confine;
+pub mod spawn;
+pub mod monitor;
+pub mod sample;
+pub mod record;
+pub mod report;
+pub mod launch;
+pub mod cli;
+pub mod sys;

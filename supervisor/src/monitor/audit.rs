@@ -1,0 +1,355 @@
+//! Denials by Landlock: the kernel's audit records, read from its netlink multicast.
+//!
+//! The kernel names the Landlock *domain* that denied. Whose it is comes in a second record, sent after the domain's first
+//! denial and with the pid of the task that restricted itself: the workload, whose pid the supervisor knows. Until then
+//! denials wait, by domain.
+
+mod joining;
+
+use std::os::fd::{AsFd, BorrowedFd};
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use nix::errno::Errno;
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use policies::violation::{Action, Code, Process};
+
+use crate::monitor::audit_record::{
+    LANDLOCK_ACCESS, LANDLOCK_DOMAIN, Record, Target, domain_of, parse_record,
+};
+use crate::monitor::audit_state::Share;
+pub use crate::monitor::audit_state::{AuditError, recover, remove_rule};
+use crate::monitor::coverage::{AuditMode, Coverage};
+use crate::monitor::domains::{Denial, Waiting};
+use crate::record::clock::Now;
+use crate::record::ledger::{Attempt, Ledger};
+use crate::record::object::ObjectRef;
+use crate::sys::netlink::{AuditSocket, Message, Request, Status};
+pub use joining::Preparing;
+
+/// Where runs share the audit switch. The switch is the host's, so this does not move with the run directory: runs that
+/// did not know of each other would turn it off for each other.
+pub const HOST_DIR: &str = "/run/sandboxctl";
+/// The Landlock ABI that first reports denials, Linux 6.15.
+pub const REPORTING_ABI: u32 = 7;
+/// Records taken in one go, so that other fds of the poll loop get their turn.
+const BATCH: usize = 1024;
+/// While the kernel's queue is not empty at the end of a run, it is asked for its length this often.
+const ASK_AGAIN: Duration = Duration::from_millis(5);
+/// The rule in records: Landlock knows only what is allowed.
+const RULE: &str = "landlock:no rule";
+
+/// What the end of a run showed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Reconciled {
+    /// Whether everything was seen.
+    pub coverage: Coverage,
+    /// Denials in the ledger.
+    pub recorded: u64,
+    /// Denials that the kernel counted for this run's domain; `None` if it has not said so in time, or none happened.
+    pub kernel_total: Option<u64>,
+    /// Denials that happened and are not in the ledger; exact where `kernel_total` is known.
+    pub lost: u64,
+    /// Times that the socket overflowed, with an unknown number of records of any origin.
+    pub overruns: u64,
+    /// Records of any origin that the kernel dropped during the run; `None` if that is not known.
+    pub dropped: Option<u32>,
+}
+
+/// One run's part of the audit stream.
+pub struct AuditSession {
+    coverage: Coverage,
+    socket: Option<AuditSocket>,
+    share: Option<Share>,
+    workload: Option<i32>,
+    ours: Option<u64>,
+    waiting: Waiting,
+    tripwires: Vec<String>,
+    recorded: u64,
+    overruns: u64,
+    unbuffered: u64,
+    kernel_total: Option<u64>,
+    /// Denials that we caused ourselves and that are in no record.
+    own: u64,
+    dropped_before: Option<u32>,
+    asked: Option<Instant>,
+    status: Option<Status>,
+    buffer: Vec<u8>,
+}
+
+impl AuditSession {
+    /// [`Self::prepare`] and [`Preparing::begin`] in one.
+    pub fn begin(mode: AuditMode, dir: &Path, landlock_abi: u32) -> Result<Self, AuditError> {
+        Self::prepare(mode, landlock_abi)?.begin(dir)
+    }
+
+    fn new(coverage: Coverage) -> Self {
+        Self {
+            coverage,
+            socket: None,
+            share: None,
+            workload: None,
+            ours: None,
+            waiting: Waiting::default(),
+            tripwires: Vec::new(),
+            recorded: 0,
+            overruns: 0,
+            unbuffered: 0,
+            kernel_total: None,
+            own: 0,
+            dropped_before: None,
+            asked: None,
+            status: None,
+            buffer: Vec::new(),
+        }
+    }
+
+    /// Whether denials are recorded.
+    #[must_use]
+    pub fn coverage(&self) -> Coverage {
+        self.coverage
+    }
+
+    /// What to poll for input; `None` where nothing is recorded.
+    #[must_use]
+    pub fn fd(&self) -> Option<BorrowedFd<'_>> {
+        self.socket.as_ref().map(AsFd::as_fd)
+    }
+
+    /// The paths inside the sandbox whose denial is recorded as a touched tripwire, with all beneath them.
+    pub fn set_tripwires(&mut self, tripwires: Vec<String>) {
+        self.tripwires = tripwires;
+    }
+
+    /// The process that restricts itself with Landlock, in the initial pid namespace. Call before it does.
+    pub fn set_workload_pid(&mut self, pid: i32) {
+        self.workload = Some(pid);
+    }
+
+    /// How many unrecorded denials the launch itself causes in the run's domain: the kernel counts them, too.
+    pub fn set_own_denials(&mut self, own: u64) {
+        self.own = own;
+    }
+
+    /// Denials recorded so far.
+    #[must_use]
+    pub fn recorded(&self) -> u64 {
+        self.recorded
+    }
+
+    /// Call when poll reported input. Never blocks.
+    pub fn on_ready(&mut self, now: Now, ledger: &mut Ledger) -> Result<(), AuditError> {
+        self.read(now, ledger, BATCH).map(|_| ())
+    }
+
+    /// Asks the kernel how many records still wait; [`Self::finish`] reads the answer. Call once the workload is dead and
+    /// do other work in between: a kernel thread has to be started for the answer.
+    pub fn prepare_finish(&mut self) -> Result<(), AuditError> {
+        let Some(socket) = &self.socket else {
+            return Ok(());
+        };
+        self.status = None;
+        self.asked = Some(Instant::now());
+        socket.request_status(Request::Last).map_err(asking)
+    }
+
+    /// Reads the rest once every process of the run is dead. Without a denial this waits only until the kernel's queue is
+    /// empty; with one, until the kernel has said how many there were (about 50 ms after the last process), at most for
+    /// `budget`.
+    pub fn finish(
+        &mut self,
+        ledger: &mut Ledger,
+        budget: Duration,
+    ) -> Result<Reconciled, AuditError> {
+        if self.socket.is_some() {
+            self.read_rest(ledger, Instant::now() + budget)?;
+        }
+        let lost =
+            self.kernel_total.map_or(self.unbuffered, |total| total.saturating_sub(self.recorded));
+        Ok(Reconciled {
+            coverage: self.coverage,
+            recorded: self.recorded,
+            kernel_total: self.kernel_total,
+            lost,
+            overruns: self.overruns,
+            dropped: self
+                .dropped_before
+                .zip(self.status)
+                .map(|(before, status)| status.lost.wrapping_sub(before)),
+        })
+    }
+
+    /// Gives the share in the audit switch back; the last run turns it off again if it was off before. A run that is
+    /// killed before this leaves it to the next one or to [`recover`].
+    pub fn end(mut self) -> Result<(), AuditError> {
+        self.give_back()
+    }
+
+    fn give_back(&mut self) -> Result<(), AuditError> {
+        let auditd = self.status.is_some_and(|status| status.auditd != 0);
+        self.share.take().map_or(Ok(false), |share| share.give_back(auditd)).map(|_| ())
+    }
+
+    fn read_rest(&mut self, ledger: &mut Ledger, until: Instant) -> Result<(), AuditError> {
+        if self.asked.is_none() {
+            self.prepare_finish()?;
+        }
+        loop {
+            while self.read(Now::read(), ledger, BATCH)? == BATCH {}
+            if self.status.is_some_and(|status| status.enabled == 0) {
+                self.coverage = Coverage::TurnedOffMeanwhile;
+                return Ok(());
+            }
+            let drained = self.status.is_some_and(|status| status.backlog == 0);
+            let awaited = self.ours.is_some() && self.kernel_total.is_none();
+            if drained && !awaited {
+                // The last record was under way while the queue was counted.
+                while self.read(Now::read(), ledger, BATCH)? == BATCH {}
+                return Ok(());
+            }
+            let now = Instant::now();
+            if now >= until {
+                return Ok(());
+            }
+            // The answer may itself be lost when the socket overflows.
+            let late = self.asked.is_none_or(|asked| now.duration_since(asked) > ASK_AGAIN);
+            if !drained && (self.status.is_some() || late) {
+                self.prepare_finish()?;
+            }
+            if let Some(socket) = &self.socket {
+                wait(socket, until.duration_since(now).min(ASK_AGAIN))?;
+            }
+        }
+    }
+
+    /// Reads at most `most` messages and says how many there were.
+    fn read(&mut self, now: Now, ledger: &mut Ledger, most: usize) -> Result<usize, AuditError> {
+        let Some(socket) = self.socket.take() else {
+            return Ok(0);
+        };
+        let mut buffer = std::mem::take(&mut self.buffer);
+        let mut result = Ok(most);
+        for count in 0..most {
+            match socket.receive(&mut buffer) {
+                Ok(Message::Idle) => {
+                    result = Ok(count);
+                    break;
+                }
+                Ok(Message::Record(kind, text)) => self.on_record(kind, text, now, ledger),
+                Ok(Message::Status(Request::Last, status)) => self.status = Some(status),
+                // Another run lived, so nobody had to wait for it.
+                Ok(Message::Status(Request::First, status)) => {
+                    self.dropped_before.get_or_insert(status.lost);
+                }
+                Ok(Message::Overrun) => self.overruns += 1,
+                Err(source) => {
+                    result = Err(AuditError::Kernel { step: "read the audit stream", source });
+                    break;
+                }
+            }
+        }
+        self.buffer = buffer;
+        self.socket = Some(socket);
+        result
+    }
+
+    fn on_record(&mut self, kind: u16, text: &[u8], now: Now, ledger: &mut Ledger) {
+        if kind != LANDLOCK_ACCESS && kind != LANDLOCK_DOMAIN {
+            return;
+        }
+        // Once ours is known, the others cost no more than this.
+        if self.ours.is_some() && domain_of(text) != self.ours {
+            return;
+        }
+        match parse_record(kind, text) {
+            Some(Record::Denied { domain, blockers, target }) if self.ours == Some(domain) => {
+                self.count(now, blockers, &target, ledger);
+            }
+            Some(Record::Denied { domain, blockers, target }) => {
+                self.waiting
+                    .hold(domain, Denial { at: now, blockers: blockers.to_owned(), target });
+            }
+            Some(Record::Allocated { domain, pid }) => self.on_allocated(domain, pid, ledger),
+            Some(Record::Deallocated { domain, denials }) => {
+                if self.ours == Some(domain) {
+                    self.kernel_total = Some(denials.saturating_sub(self.own));
+                } else {
+                    self.waiting.forget(domain);
+                }
+            }
+            None => {}
+        }
+    }
+
+    fn on_allocated(&mut self, domain: u64, pid: i32, ledger: &mut Ledger) {
+        if self.workload != Some(pid) {
+            self.waiting.refuse(domain);
+            return;
+        }
+        self.ours = Some(domain);
+        let (denials, more) = std::mem::take(&mut self.waiting).take(domain);
+        for denial in denials {
+            self.count(denial.at, &denial.blockers, &denial.target, ledger);
+        }
+        self.unbuffered = more;
+    }
+
+    fn count(&mut self, at: Now, blockers: &str, target: &Target, ledger: &mut Ledger) {
+        self.recorded += 1;
+        let (code, object) = classify(blockers, target, &self.tripwires);
+        let attempt = Attempt {
+            at,
+            code,
+            severity: code.severity(),
+            action: Action::Denied,
+            rule: RULE,
+            object,
+            args: &[],
+            count: 1,
+        };
+        // The record names no process: that would cost each task of the host an audit context.
+        ledger.record(&attempt, Process::default);
+    }
+}
+
+fn classify<'a>(
+    blockers: &'a str,
+    target: &'a Target,
+    tripwires: &[String],
+) -> (Code, ObjectRef<'a>) {
+    match target {
+        Target::Path(path) => {
+            let hit = tripwires.iter().any(|tripwire| {
+                path.strip_prefix(tripwire.as_str())
+                    .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+            });
+            let code = if hit { Code::TripwireTouched } else { Code::PathDenied };
+            (code, ObjectRef::Path { path, access: blockers })
+        }
+        Target::Port(port) => (Code::PortDenied, ObjectRef::Port { port: *port, access: blockers }),
+        Target::Other if blockers.starts_with("scope.") => {
+            (Code::ScopeDenied, ObjectRef::Scope { access: blockers })
+        }
+        Target::Other if blockers.starts_with("net.") => {
+            (Code::PortDenied, ObjectRef::Port { port: 0, access: blockers })
+        }
+        Target::Other => (Code::PathDenied, ObjectRef::Path { path: "", access: blockers }),
+    }
+}
+
+fn asking(source: Errno) -> AuditError {
+    AuditError::Kernel { step: "read the audit status", source }
+}
+
+fn wait(socket: &AuditSocket, most: Duration) -> Result<(), AuditError> {
+    let mut fds = [PollFd::new(socket.as_fd(), PollFlags::POLLIN)];
+    let most = most.max(Duration::from_millis(1));
+    match poll(&mut fds, PollTimeout::try_from(most).unwrap_or(PollTimeout::ZERO)) {
+        Ok(_) | Err(Errno::EINTR) => Ok(()),
+        Err(source) => Err(AuditError::Kernel { step: "wait for the audit stream", source }),
+    }
+}
+
+#[cfg(test)]
+#[path = "audit_tests.rs"]
+mod tests;

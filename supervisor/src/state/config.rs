@@ -1,0 +1,130 @@
+//! The operator's configuration: `config.toml`. Everything has a default; a file that is not there is no error.
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use serde::Deserialize;
+
+/// What the operator decides about this host.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Config {
+    /// Records of path denials.
+    pub audit: Audit,
+    /// How firmly limits must hold.
+    pub limits: Limits,
+    /// Runs of unverified bundles.
+    pub dev: Dev,
+}
+
+/// Whether the kernel's audit is turned on to learn of path denials.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Landlock {
+    /// On, unless an audit daemon runs; then its stream is joined and nothing is changed.
+    #[default]
+    Auto,
+    /// On, whoever else uses it.
+    On,
+    /// Never touched: path denials are refused but not recorded.
+    Off,
+}
+
+/// The section `[audit]`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Audit {
+    /// See [`Landlock`].
+    pub landlock: Landlock,
+}
+
+/// What happens where a limit cannot be enforced by the kernel.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Weaker {
+    /// The next best mechanism is used, and the report names it.
+    #[default]
+    Report,
+    /// The run is refused.
+    Refuse,
+}
+
+/// The section `[limits]`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Limits {
+    /// See [`Weaker`].
+    pub weaker: Weaker,
+}
+
+/// Whether `run --dev` may be used.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum DevMode {
+    /// Yes: this is a developer's machine, or nobody has decided otherwise.
+    #[default]
+    Allow,
+    /// No: every bundle must pass every check.
+    Forbid,
+}
+
+/// The section `[dev]`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Dev {
+    /// See [`DevMode`].
+    pub mode: DevMode,
+}
+
+/// A configuration that cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    /// The file cannot be read.
+    #[error("failed to read {}: {source}", path.display())]
+    Read {
+        /// Which.
+        path: PathBuf,
+        /// The errno.
+        source: io::Error,
+    },
+    /// The file does not say what it may say.
+    #[error("failed to parse {}: {source}", path.display())]
+    Parse {
+        /// Which.
+        path: PathBuf,
+        /// Line, column and reason.
+        source: Box<toml::de::Error>,
+    },
+}
+
+impl Config {
+    /// Reads `config.toml` in the configuration folder.
+    ///
+    /// # Errors
+    /// [`ConfigError`]; a missing file gives the defaults.
+    pub fn load(dir: &Path) -> Result<Self, ConfigError> {
+        let path = dir.join("config.toml");
+        let text = match fs::read_to_string(&path) {
+            Ok(text) => text,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Self::default()),
+            Err(source) => return Err(ConfigError::Read { path, source }),
+        };
+        toml::from_str(&text)
+            .map_err(|source| ConfigError::Parse { path, source: Box::new(source) })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_key_has_a_default_and_unknown_keys_are_refused() {
+        assert_eq!(toml::from_str::<Config>("").unwrap(), Config::default());
+        let config: Config = toml::from_str("[limits]\nweaker = \"refuse\"").unwrap();
+        assert_eq!(config.limits.weaker, Weaker::Refuse);
+        assert!(toml::from_str::<Config>("[limits]\nweak = 1").is_err());
+        assert!(toml::from_str::<Config>("limit = 1").is_err());
+    }
+}
