@@ -1,0 +1,1 @@
+"""Shift report from the exports of a manufacturing execution system."""
