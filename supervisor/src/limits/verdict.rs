@@ -3,8 +3,6 @@
 //! In this order: what the supervisor itself decided first, what the kernel counted, the signal, the plain exit. The exit
 //! status alone proves nothing: 137 is what an OOM, a timeout and a program that kills itself look like.
 
-use std::cell::Cell;
-
 use policies::limits::LimitKind;
 
 use super::cgroup::Usage;
@@ -16,27 +14,6 @@ pub enum Decision {
     Limit(LimitKind),
     /// The operator stopped it.
     Stopped,
-}
-
-/// The first decision of a run; later ones only follow from it.
-#[derive(Debug, Default)]
-pub struct FirstDecision(Cell<Option<Decision>>);
-
-impl FirstDecision {
-    /// Records a decision. True if it was the first.
-    pub fn decide(&self, decision: Decision) -> bool {
-        let first = self.0.get().is_none();
-        if first {
-            self.0.set(Some(decision));
-        }
-        first
-    }
-
-    /// The decision, if any.
-    #[must_use]
-    pub fn get(&self) -> Option<Decision> {
-        self.0.get()
-    }
 }
 
 /// How the entry command ended.
@@ -159,14 +136,6 @@ mod tests {
 
     fn kills(count: u64) -> Usage {
         Usage { oom_kills: Some(count), ..Usage::default() }
-    }
-
-    #[test]
-    fn the_first_decision_stays() {
-        let first = FirstDecision::default();
-        assert!(first.decide(Decision::Limit(LimitKind::Timeout)));
-        assert!(!first.decide(Decision::Stopped));
-        assert_eq!(first.get(), Some(Decision::Limit(LimitKind::Timeout)));
     }
 
     #[test]

@@ -5,7 +5,6 @@
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Seek, Write};
-use std::os::fd::AsFd;
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
@@ -220,12 +219,6 @@ pub fn holders(dirs: &Dirs) -> Result<Vec<Holder>, StateError> {
         holders.extend(serde_json::from_str::<Holder>(&text));
     }
     Ok(holders)
-}
-
-impl AsFd for Slot {
-    fn as_fd(&self) -> std::os::fd::BorrowedFd<'_> {
-        self.lock.as_fd()
-    }
 }
 
 #[cfg(test)]
