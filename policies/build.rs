@@ -21,6 +21,7 @@ fn main() -> Result<(), Error> {
          use syscalls::x86_64::Sysno;\n\
          use crate::limits::Limits;\n\
          use crate::permission::Permission;\n\
+         use crate::plan::egress::NetworkLimits;\n\
          use crate::plan::{ArgOp, ArgTest};\n\
          use crate::rootfs::{FileLine, LinkLine, MaskLine, MirrorLine, Rootfs, TripwireLine};\n\
          use crate::seccomp::{AllowLine, DeniedPolicy, DenyLine, ErrnoLine, SyscallGroup, errno};\n\
@@ -70,7 +71,15 @@ fn tier(out: &mut String, file: &Table) -> Result<(), Error> {
     writeln!(out, "signature: SignaturePolicy::{},", pascal(text(trust, "signature")?))?;
     writeln!(out, "review: ReviewPolicy::{},", pascal(text(trust, "review")?))?;
     writeln!(out, "max_vulnerability_score: {},", get(trust, "max_vulnerability_score")?)?;
-    writeln!(out, "any_domain: {},", get(table(file, "network")?, "any_domain")?)?;
+    let network = table(file, "network")?;
+    out.push_str("network: NetworkLimits {");
+    for (key, value) in network.iter().filter(|(_, value)| value.is_integer()) {
+        write!(out, "{key}: {value},")?;
+    }
+    out.push_str("},\n");
+    for key in ["any_domain", "private_addresses"] {
+        writeln!(out, "{key}: {},", get(network, key)?)?;
+    }
     writeln!(out, "memfd_exec: {},", get(sandbox, "memfd_exec")?)?;
     for key in ["seccomp", "file_roots"] {
         write!(out, "{key}: Cow::Borrowed(&[")?;

@@ -7,7 +7,9 @@
 //! [`decision::decide`]; what it grants becomes a [`plan::Plan`] by [`plan::derive::derive`].
 #![forbid(unsafe_code)]
 
+pub mod address;
 pub mod diag;
+pub mod domain;
 mod document;
 pub mod limits;
 pub mod permission;

@@ -5,6 +5,7 @@ use std::borrow::Cow;
 use serde::Serialize;
 
 use crate::diag::{Diagnostic, DiagnosticSeverity, Diagnostics, code};
+use crate::plan::NETWORK;
 use crate::rootfs::{self, Rootfs};
 use crate::seccomp::{self, DeniedPolicy, SyscallGroup};
 use crate::tier::{self, Tier, TierPolicy};
@@ -94,6 +95,9 @@ impl PolicySet {
                     problems.push(problem(&file, code::UNKNOWN_GROUP, message, ""));
                 }
             }
+            // Last: it adds to the others.
+            groups.retain(|group: &&SyscallGroup| group.name != NETWORK);
+            groups.extend(self.groups.iter().find(|group| group.name == NETWORK));
             seccomp::verify(&file, &groups, &self.denied, problems);
         }
     }

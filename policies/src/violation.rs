@@ -126,6 +126,30 @@ codes! {
     PortDenied = "port-denied", Landlock, Warning, "tried to use a TCP port";
     /// A signal or abstract socket outside the sandbox.
     ScopeDenied = "scope-denied", Landlock, Critical, "tried to reach a process outside the sandbox";
+    /// A lookup of a name that no rule allows.
+    NameRefused = "name-refused", Dns, Warning, "looked up a name that is not allowed";
+    /// More distinct names under one wildcard than the tier allows: a way to carry data out.
+    NameLimit = "name-limit", Dns, Critical, "looked up more names than a wildcard may stand for";
+    /// A packet to the resolver that is no query.
+    QueryMalformed = "query-malformed", Dns, Warning, "sent the resolver something that is no query";
+    /// A packet to an address that no lookup gave out, or in a protocol other than TCP.
+    AddressRefused = "address-refused", Egress, Warning, "tried to reach an address directly";
+    /// A port that no rule of the domain names.
+    PortRefused = "port-refused", Egress, Warning, "tried a port that is not allowed";
+    /// A domain that stands for an address which is not public.
+    PrivateAddress = "private-address", Egress, Critical, "an allowed name stands for an address that is not public";
+    /// A TLS server name other than the domain that was looked up.
+    TlsNameMismatch = "tls-name-mismatch", Egress, Critical, "asked a TLS server for another name";
+    /// A TLS connection without a server name.
+    TlsNameMissing = "tls-name-missing", Egress, Warning, "opened a TLS connection without a server name";
+    /// An HTTP request for another host than the domain that was looked up.
+    HttpHostMismatch = "http-host-mismatch", Egress, Critical, "asked a web server for another host";
+    /// A protocol whose destination cannot be checked, or a broken one.
+    ProtocolRefused = "protocol-refused", Egress, Warning, "spoke a protocol that cannot be checked";
+    /// More connections than the tier allows.
+    ConnectionLimit = "connection-limit", Egress, Warning, "hit the limit of connections";
+    /// More bytes than the tier allows.
+    TrafficLimit = "traffic-limit", Egress, Warning, "hit the limit of network traffic";
     /// The memory limit was hit and a process was killed.
     MemoryLimit = "memory-limit", Limit, Warning, "hit the memory limit";
     /// The CPU limit slowed the extension down.
@@ -176,6 +200,24 @@ pub enum Object {
     Scope {
         /// `scope.signal` or `scope.abstract_unix_socket`.
         access: String,
+    },
+    /// A domain name.
+    Name {
+        /// As it was asked for, lower case, `\\ddd` for bytes that no name has.
+        name: String,
+    },
+    /// The other end of a connection or packet.
+    Endpoint {
+        /// Domain name; empty if unknown.
+        host: String,
+        /// IP address; empty if unknown. Of a known domain the real one, never the synthetic one.
+        address: String,
+        /// Destination port; 0 in protocols without ports.
+        port: u16,
+        /// `tcp`, `udp`, `icmp`, `icmpv6` or `ip-N`.
+        protocol: String,
+        /// What made the difference, in words: the server name that was asked for. Empty where nothing did.
+        detail: String,
     },
     /// A limit.
     Limit {

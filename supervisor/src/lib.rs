@@ -10,6 +10,7 @@ pub mod limits;
 pub mod data;
 pub mod confine;
 pub mod spawn;
+pub mod egress;
 pub mod monitor;
 pub mod sample;
 pub mod record;

@@ -28,7 +28,8 @@ policy_codes! {
     VULNERABILITY_SCORE = "vulnerability-score", false, "Its vulnerability score is higher than the tier allows.";
     PERMISSION_ABOVE_TIER = "permission-above-tier", false, "It asks for a permission that its tier does not have.";
     ISOLATION_UNAVAILABLE = "isolation-unavailable", false, "It asks for an isolation level that does not exist yet.";
-    EGRESS_UNAVAILABLE = "egress-unavailable", false, "It asks for domains, and egress by domain does not exist yet.";
+    ANY_DOMAIN_ABOVE_TIER = "any-domain-above-tier", false, "It asks for every domain, which its tier does not have.";
+    PRIVATE_ADDRESSES_ABOVE_TIER = "private-addresses-above-tier", false, "It asks for hosts with private addresses, which its tier does not have.";
     NETWORK_WITHOUT_PERMISSION = "network-without-permission", false, "It asks for domains without a permission that gives any network.";
     FILES_WITHOUT_PERMISSION = "files-without-permission", false, "It asks for host files without `FILE_DOWNLOAD` or `FILE_UPLOAD`.";
     FILES_OUTSIDE_ROOTS = "files-outside-roots", false, "It asks for host files outside the folders of its tier.";

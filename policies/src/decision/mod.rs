@@ -3,6 +3,7 @@
 use schemars::JsonSchema;
 use serde::Serialize;
 
+use crate::domain::{AddressPolicy, DomainPattern};
 use crate::limits::Limits;
 use crate::manifest::Manifest;
 use crate::permission::Permission;
@@ -121,7 +122,7 @@ pub fn decide(context: &SecurityContext<'_>, dev: DevMode) -> Decision {
             "ask for isolation = \"full\"",
         );
     }
-    network(manifest, &granted, &mut found);
+    network(manifest, tier, &granted, &mut found);
     files(manifest, tier, &granted, &mut found);
     limits(manifest, tier, &mut found);
     let (dev_waived, violated): (Vec<_>, Vec<_>) =
@@ -222,16 +223,15 @@ fn registry(context: &SecurityContext<'_>, found: &mut Vec<PolicyViolation>) {
     }
 }
 
-fn network(manifest: &Manifest, granted: &[Permission], found: &mut Vec<PolicyViolation>) {
+fn network(
+    manifest: &Manifest,
+    tier: &TierPolicy,
+    granted: &[Permission],
+    found: &mut Vec<PolicyViolation>,
+) {
     if manifest.network.is_empty() {
         return;
     }
-    add(
-        found,
-        code::EGRESS_UNAVAILABLE,
-        String::from("egress by domain is not available in this version"),
-        "leave [network] allow empty: the extension then runs without network",
-    );
     if !granted.iter().any(|permission| permission.network()) {
         add(
             found,
@@ -241,6 +241,27 @@ fn network(manifest: &Manifest, granted: &[Permission], found: &mut Vec<PolicyVi
             ),
             "request EXTERNAL_API_CALLS, EXTERNAL_ERP_ACCESS, WEBHOOK_REGISTRATION or NETWORK_ACCESS",
         );
+    }
+    for rule in &manifest.network {
+        if rule.names == DomainPattern::Any && !tier.any_domain {
+            add(
+                found,
+                code::ANY_DOMAIN_ABOVE_TIER,
+                format!("tier {} does not have \"*\" in [network] allow", tier.tier),
+                "name the domains, or publish for a higher tier",
+            );
+        }
+        if rule.addresses == AddressPolicy::Private && !tier.private_addresses {
+            add(
+                found,
+                code::PRIVATE_ADDRESSES_ABOVE_TIER,
+                format!(
+                    "tier {} does not have private addresses, and {rule} asks for them",
+                    tier.tier
+                ),
+                "reach the host by a public address, or publish for a higher tier",
+            );
+        }
     }
 }
 

@@ -108,7 +108,6 @@ fn every_violated_policy_is_listed() {
         code::PERMISSION_ABOVE_TIER,
         code::PERMISSION_ABOVE_TIER,
         code::ISOLATION_UNAVAILABLE,
-        code::EGRESS_UNAVAILABLE,
         code::NETWORK_WITHOUT_PERMISSION,
         code::FILES_WITHOUT_PERMISSION,
         code::FILES_OUTSIDE_ROOTS,

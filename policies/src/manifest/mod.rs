@@ -7,11 +7,13 @@ use semver::Version;
 use serde::Serialize;
 
 use crate::diag::Diagnostics;
+use crate::domain::DomainRule;
 use crate::permission::Permission;
 use crate::plan::{Runtime, Storage};
 use crate::set::PolicySet;
 use crate::tier::{Isolation, Tier};
 
+mod network;
 mod parse;
 pub mod schema;
 mod values;
@@ -63,18 +65,6 @@ pub struct Run {
     pub runtime: Runtime,
     /// Working directory; none is `/ext`.
     pub workdir: Option<String>,
-}
-
-/// One allowed destination.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, JsonSchema)]
-#[serde(rename_all = "camelCase")]
-pub struct DomainRule {
-    /// Lower case host name; the part after `*.` where `subdomains` is set; empty for `"*"`.
-    pub host: String,
-    /// Whether names beneath `host` are meant, and not `host` itself.
-    pub subdomains: bool,
-    /// TCP port.
-    pub port: u16,
 }
 
 /// Host files that it asks for: absolute paths, each meaning everything beneath where it is a directory.

@@ -7,7 +7,7 @@ use semver::Version;
 use crate::diag::{Diagnostics, code};
 use crate::document::{Found, Reader, Section, shorten};
 use crate::limits::Limits;
-use crate::manifest::{DomainRule, Files, MAX_BYTES, Manifest, RequestedLimits, Run, values};
+use crate::manifest::{Files, MAX_BYTES, Manifest, RequestedLimits, Run, network, values};
 use crate::permission::Permission;
 use crate::plan::{Runtime, Storage};
 use crate::set::PolicySet;
@@ -31,7 +31,7 @@ pub(super) fn parse(
     let identity = identity(&mut reader, root);
     let run = run(&mut reader, root);
     let permissions = permissions(&mut reader, root);
-    let network = network(&mut reader, root);
+    let network = network::rules(&mut reader, root);
     let files = files(&mut reader, root);
     let section = reader.section(root, "storage", &["data"]);
     let storage = reader.word(section, "data", &STORAGES).unwrap_or(Storage::None);
@@ -129,26 +129,6 @@ fn run(reader: &mut Reader<'_>, root: Section<'_, '_>) -> Option<Run> {
 fn permissions(reader: &mut Reader<'_>, root: Section<'_, '_>) -> Vec<Permission> {
     let section = reader.section(root, "permissions", &["request"]);
     permission_list(reader, section, "request")
-}
-
-fn network(reader: &mut Reader<'_>, root: Section<'_, '_>) -> Vec<DomainRule> {
-    let section = reader.section(root, "network", &["allow"]);
-    let Some(list) = reader.texts(section, "allow", 256) else {
-        return Vec::new();
-    };
-    let mut rules = Vec::with_capacity(list.value.len());
-    for found in list.value {
-        let Some(rule) = values::domain(reader, &found) else {
-            continue;
-        };
-        if rules.contains(&rule) {
-            let message = format!("\"{}\" stands twice", shorten(found.value));
-            reader.report(found.span, code::DUPLICATE_ENTRY, message, "keep one of them");
-        } else {
-            rules.push(rule);
-        }
-    }
-    rules
 }
 
 fn files(reader: &mut Reader<'_>, root: Section<'_, '_>) -> Files {

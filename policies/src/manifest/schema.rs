@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 
 use schemars::{JsonSchema, Schema, SchemaGenerator, generate::SchemaSettings};
 
+use crate::domain::{AddressPolicy, TlsMode};
 use crate::permission::Permission;
 use crate::plan::{Runtime, Storage};
 use crate::tier::{Isolation, Tier};
@@ -17,6 +18,17 @@ pub fn schema() -> Schema {
     let settings =
         SchemaSettings::draft2020_12().with(|settings| settings.inline_subschemas = true);
     SchemaGenerator::new(settings).into_root_schema_for::<ExtensionToml>()
+}
+
+/// One entry of `[network] allow`.
+#[derive(JsonSchema)]
+#[schemars(untagged)]
+#[expect(dead_code, reason = "only its schema is used")]
+enum NetworkRule {
+    /// `host`, `host:80,443`, `*.host` or `*`.
+    Text(String),
+    /// With more to say.
+    Table(RuleTable),
 }
 
 macro_rules! described {
@@ -96,9 +108,21 @@ described! {
 
     /// Where it may connect to.
     struct NetworkTable {
-        /// `host`, `host:port`, `*.host` or `*.host:port`; the port is 443 where absent.
+        /// `host`, `host:80,443`, `*.host`, `*`, or a table; the port is 443 where absent.
         #[schemars(length(max = 256))]
-        allow: Option<Vec<String>>,
+        allow: Option<Vec<NetworkRule>>,
+    }
+
+    /// One destination.
+    struct RuleTable {
+        /// `host`, `*.host` or `*`.
+        host: String,
+        /// TCP ports; 443 where absent.
+        ports: Option<Vec<u16>>,
+        /// checked (the default): TLS with the host's name, or HTTP with it; opaque: any protocol.
+        tls: Option<TlsMode>,
+        /// public (the default) or private: whether the host may have a private address.
+        addresses: Option<AddressPolicy>,
     }
 
     /// Which files of the host it sees. `dir`, `dir/*` and `dir/**` mean everything beneath `dir`.
@@ -153,7 +177,7 @@ described! {
 mod tests {
     use super::{
         ExtensionTable, ExtensionToml, FilesTable, LimitsTable, NetworkTable, PermissionsTable,
-        RunTable, StorageTable, schema,
+        RuleTable, RunTable, StorageTable, schema,
     };
     use crate::limits::Limits;
     use crate::manifest::Manifest;
@@ -174,6 +198,7 @@ mod tests {
     #[test]
     fn the_parser_knows_exactly_the_keys_of_the_schema() {
         assert_eq!(LimitsTable::KEYS, Limits::KEYS);
+        assert_eq!(RuleTable::KEYS, crate::manifest::network::KEYS);
         let tables = [
             ("", ExtensionToml::KEYS),
             ("extension", ExtensionTable::KEYS),

@@ -1,4 +1,4 @@
-use super::{DomainRule, MAX_BYTES, Manifest};
+use super::{MAX_BYTES, Manifest};
 use crate::diag::{CODES, Diagnostics};
 use crate::permission::Permission;
 use crate::plan::{Runtime, Storage};
@@ -63,14 +63,8 @@ fn the_example_is_read() {
     assert_eq!(manifest.run.workdir.as_deref(), Some("/ext/app"));
     let wanted = [Permission::ReadWorkOrders, Permission::ExternalApiCalls];
     assert_eq!(manifest.permissions, wanted);
-    let rule =
-        |host: &str, subdomains, port| DomainRule { host: host.to_owned(), subdomains, port };
-    let rules = [
-        rule("api.example.com", false, 443),
-        rule("analytics.com", true, 8443),
-        rule("", true, 443),
-    ];
-    assert_eq!(manifest.network, rules);
+    let rules: Vec<String> = manifest.network.iter().map(ToString::to_string).collect();
+    assert_eq!(rules, ["api.example.com:443", "*.analytics.com:8443", "*:443"]);
     let read = ["/extensions/acme.analytics/data", "/extensions/acme.analytics/a"];
     assert_eq!(manifest.files.read, read);
     assert_eq!(manifest.storage, Storage::Ephemeral);
@@ -137,7 +131,7 @@ fn each_mistake_has_its_code_and_place() {
         (16, "allow = [\"example.com:70000\"]", "bad-domain@16:10"),
         (16, "allow = [\"localhost\"]", "bad-domain@16:10"),
         (16, "allow = [\"a.com\", \"A.com:443\"]", "duplicate-entry@16:19"),
-        (16, "allow = [{ host = \"a.com\", tls = \"opaque\" }]", "wrong-type@16:10"),
+        (16, "allow = [{ host = \"a.com\", tls = \"off\" }]", "unknown-value@16:34"),
         (18, "read = [\"/a/*.csv\"]", "unsupported-glob@18:9"),
         (18, "read = [\"/a/**/b\"]", "unsupported-glob@18:9"),
         (18, "read = [\"a/b\"]", "bad-path@18:9"),
@@ -313,5 +307,77 @@ fn damaged_manifests_are_read_or_refused() {
         for problem in &found {
             assert!((1..=lines).contains(&problem.line) && problem.column >= 1, "{problem}");
         }
+    }
+}
+
+fn network(entries: &str) -> Result<Vec<crate::domain::DomainRule>, Vec<(String, String)>> {
+    let text = format!(
+        "[extension]\nid = \"a.b\"\nname = \"B\"\nversion = \"0.1.0\"\npublisher = \"a\"\n\
+         tier = \"enterprise\"\n[run]\ncommand = [\"./b\"]\n[network]\nallow = [{entries}]\n"
+    );
+    Manifest::parse("extension.toml", text.as_bytes()).map(|manifest| manifest.network).map_err(
+        |problems| problems.iter().map(|one| (one.code.to_owned(), one.message.clone())).collect(),
+    )
+}
+
+#[test]
+fn rules_have_ports_modes_and_address_policies() {
+    use crate::domain::{AddressPolicy, TlsMode};
+    let rules = network(
+        "\"API.Example.com.:8443,80\", \"bücher.example\", { host = \"mq.example.com\", ports = [5671], \
+         tls = \"opaque\" }, { host = \"erp.corp.example\", addresses = \"private\" }, \"*:80,443\"",
+    )
+    .unwrap();
+    let texts: Vec<String> = rules.iter().map(ToString::to_string).collect();
+    assert_eq!(
+        texts,
+        [
+            "api.example.com:80,8443",
+            "xn--bcher-kva.example:443",
+            "mq.example.com:5671",
+            "erp.corp.example:443",
+            "*:80,443"
+        ]
+    );
+    assert_eq!(rules[0].tls, TlsMode::Checked);
+    assert_eq!(rules[2].tls, TlsMode::Opaque);
+    assert_eq!(rules[3].addresses, AddressPolicy::Private);
+}
+
+#[test]
+fn bad_rules_are_refused_with_their_reason() {
+    let many: Vec<String> = (1..=33).map(|port| format!("\"a.example:{}\"", port + 100)).collect();
+    for (entries, code) in [
+        ("\"*.com\"", "bad-domain"),
+        ("\"*.co.uk\"", "bad-domain"),
+        ("\"co.uk\"", "bad-domain"),
+        ("\"*.github.io\"", "bad-domain"),
+        ("\"a.*.example\"", "bad-domain"),
+        ("\"https://a.example\"", "bad-domain"),
+        ("\"1.2.3.4\"", "bad-domain"),
+        ("\"0x7f000001\"", "bad-domain"),
+        ("\"[::1]:443\"", "bad-domain"),
+        ("\"localhost\"", "bad-domain"),
+        ("\"a.example:0\"", "bad-domain"),
+        ("\"a.example:65536\"", "bad-domain"),
+        ("\"a.example:053\"", "bad-domain"),
+        ("\"a.example:53\"", "bad-domain"),
+        ("\"a.example:\"", "bad-domain"),
+        ("\"a.example:443,443\"", "duplicate-entry"),
+        ("\"a.example\", \"A.example:443\"", "duplicate-entry"),
+        ("\"a.example\", { host = \"a.example\", tls = \"opaque\" }", "duplicate-entry"),
+        ("{ host = \"*.a.example\", addresses = \"private\" }", "bad-domain"),
+        ("{ host = \"a.example\", ports = [] }", "bad-domain"),
+        ("{ host = \"a.example\", ports = [-1] }", "bad-domain"),
+        ("{ host = \"a.example\", ports = 443 }", "wrong-type"),
+        ("{ host = \"a.example\", tls = \"off\" }", "unknown-value"),
+        ("{ host = \"a.example\", port = 443 }", "unknown-key"),
+        ("{ ports = [443] }", "missing-key"),
+        ("443", "wrong-type"),
+        (&many.join(", "), "too-many-entries"),
+    ] {
+        let problems = network(entries).unwrap_err();
+        assert_eq!(problems.len(), 1, "{entries}: {problems:?}");
+        assert_eq!(problems[0].0, code, "{entries}: {problems:?}");
     }
 }

@@ -4,7 +4,6 @@ use semver::Version;
 
 use crate::diag::code;
 use crate::document::{Found, Reader, shorten};
-use crate::manifest::DomainRule;
 
 /// Ids become file names and cgroup names.
 const MAX_ID: usize = 128;
@@ -13,7 +12,6 @@ const MAX_LABEL: usize = 128;
 const MAX_ARGUMENT: usize = 128 * 1024 - 1;
 /// `PATH_MAX` less the NUL byte.
 const MAX_PATH: usize = 4095;
-const DEFAULT_PORT: u16 = 443;
 
 pub(super) fn id<'r>(reader: &mut Reader<'_>, found: Found<&'r str>) -> Option<Found<&'r str>> {
     let text = found.value;
@@ -168,41 +166,4 @@ pub(super) fn glob<'r>(reader: &mut Reader<'_>, found: Found<&'r str>) -> Option
         return None;
     }
     path(reader, Found { value: bare, span: found.span })
-}
-
-/// `host`, `host:port`, `*.host`, `*.host:port` or `*`.
-pub(super) fn domain(reader: &mut Reader<'_>, found: &Found<&str>) -> Option<DomainRule> {
-    let rule = parse_domain(found.value);
-    if rule.is_none() {
-        let message = format!("\"{}\" is not a domain", shorten(found.value));
-        let hint = "\"api.example.com\", \"api.example.com:8443\" or \"*.example.com\"; no address, no scheme";
-        reader.report(found.span.clone(), code::BAD_DOMAIN, message, hint);
-    }
-    rule
-}
-
-fn parse_domain(text: &str) -> Option<DomainRule> {
-    let (name, port) = match text.split_once(':') {
-        Some((name, port)) => (name, parse_port(port)?),
-        None => (text, DEFAULT_PORT),
-    };
-    if name == "*" {
-        return Some(DomainRule { host: String::new(), subdomains: true, port });
-    }
-    let (subdomains, host) = match name.strip_prefix("*.") {
-        Some(rest) => (true, rest),
-        None => (false, name),
-    };
-    let host = host.to_ascii_lowercase();
-    let label = |part: &str| part.len() <= 63 && is_label(part);
-    // A name whose last label is a number is an address, as in the URL standard.
-    let last = host.rsplit('.').next().unwrap_or_default();
-    let address = last.bytes().all(|byte| byte.is_ascii_digit());
-    let good = host.len() <= 253 && host.contains('.') && host.split('.').all(label) && !address;
-    good.then_some(DomainRule { host, subdomains, port })
-}
-
-fn parse_port(text: &str) -> Option<u16> {
-    let digits = !text.starts_with('0') && text.bytes().all(|byte| byte.is_ascii_digit());
-    digits.then(|| text.parse().ok()).flatten()
 }

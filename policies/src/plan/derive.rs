@@ -3,7 +3,7 @@
 use crate::decision::Decision;
 use crate::limits::Limits;
 use crate::manifest::Manifest;
-use crate::plan::{ExtensionRef, Plan, env, landlock, seccomp, tree};
+use crate::plan::{ExtensionRef, Plan, egress, env, landlock, seccomp, tree};
 use crate::set::PolicySet;
 use crate::tier::TierPolicy;
 
@@ -24,7 +24,9 @@ pub fn derive(
 ) -> Plan {
     let limits = join(manifest, &tier.limits);
     let grants = tree::host_paths(manifest, tier, decision);
-    let tree = tree::derive(manifest, policies.rootfs(), &grants, &limits);
+    let egress = egress::derive(manifest, tier, decision);
+    let network = egress.is_some();
+    let tree = tree::derive(manifest, policies.rootfs(), &grants, &limits, network);
     let landlock = landlock::derive(&tree);
     Plan {
         extension: ExtensionRef {
@@ -43,7 +45,8 @@ pub fn derive(
         storage: manifest.storage,
         tree,
         landlock,
-        seccomp: seccomp::derive(tier, policies),
+        seccomp: seccomp::derive(tier, policies, egress.is_some()),
+        egress,
         limits,
     }
 }

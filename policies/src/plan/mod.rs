@@ -10,10 +10,12 @@ use crate::limits::Limits;
 use crate::violation::{Code, Severity};
 
 pub mod derive;
+pub mod egress;
 mod env;
 mod landlock;
 mod seccomp;
 
+pub(crate) use seccomp::NETWORK;
 #[cfg(test)]
 pub(crate) use seccomp::derive as seccomp_of;
 
@@ -45,6 +47,8 @@ pub struct Plan {
     pub landlock: Vec<PathRule>,
     /// The system calls.
     pub seccomp: Seccomp,
+    /// What it may reach over the network; none is no network at all.
+    pub egress: Option<egress::Egress>,
     /// The limits.
     pub limits: Limits,
 }

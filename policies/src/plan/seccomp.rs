@@ -4,8 +4,14 @@ use crate::plan::{AllowedSyscall, DeniedSyscall, ErrnoSyscall, Seccomp};
 use crate::set::PolicySet;
 use crate::tier::TierPolicy;
 
-pub(crate) fn derive(tier: &TierPolicy, policies: &PolicySet) -> Seccomp {
-    let used = policies.groups().iter().filter(|group| tier.seccomp.contains(&group.name));
+/// The group that comes with egress, in addition to those of the tier.
+pub(crate) const NETWORK: &str = "network";
+
+pub(crate) fn derive(tier: &TierPolicy, policies: &PolicySet, network: bool) -> Seccomp {
+    let used = policies
+        .groups()
+        .iter()
+        .filter(|group| tier.seccomp.contains(&group.name) || network && group.name == NETWORK);
     let mut allow: Vec<AllowedSyscall> = used
         .flat_map(|group| {
             group.allow.iter().map(|line| AllowedSyscall {
@@ -16,7 +22,15 @@ pub(crate) fn derive(tier: &TierPolicy, policies: &PolicySet) -> Seccomp {
             })
         })
         .collect();
-    allow.sort_unstable_by_key(|line| line.nr);
+    allow.sort_by_key(|line| line.nr);
+    // A call that two groups allow by its arguments is allowed by either.
+    allow.dedup_by(|later, earlier| {
+        let same = later.nr == earlier.nr;
+        if same {
+            earlier.when.append(&mut later.when);
+        }
+        same
+    });
     let mut errno: Vec<ErrnoSyscall> = policies
         .denied()
         .errno

@@ -20,6 +20,11 @@ const SHM: &str = "/dev/shm";
 /// POSIX semaphores and small queues; its pages count as memory.
 const SHM_MB: u64 = 16;
 
+const RESOLV_CONF: &str = "/etc/resolv.conf";
+
+/// No search list: what is looked up is the name that a rule names. The answer comes from this very host, at once.
+const NAME_SERVER: &str = "nameserver 127.0.0.1\noptions ndots:1 timeout:2 attempts:2\n";
+
 /// A host path that is granted.
 pub(crate) struct Grant {
     path: String,
@@ -62,8 +67,9 @@ pub(crate) fn derive(
     rootfs: &Rootfs,
     grants: &[Grant],
     limits: &Limits,
+    network: bool,
 ) -> Vec<TreeEntry> {
-    let mut tree = Tree { rootfs, entries: Vec::with_capacity(96) };
+    let mut tree = Tree { rootfs, network, entries: Vec::with_capacity(96) };
     match manifest.run.runtime {
         Runtime::Host => tree.host(),
         Runtime::Bundle => tree.entries.push(TreeEntry::RootfsOfBundle),
@@ -90,6 +96,7 @@ pub(crate) fn derive(
 
 struct Tree<'a> {
     rootfs: &'a Rootfs,
+    network: bool,
     entries: Vec<TreeEntry>,
 }
 
@@ -102,7 +109,11 @@ impl Tree<'_> {
         }
         for line in self.rootfs.file.iter() {
             self.parents(&line.path);
-            let (target, text) = (line.path.to_string(), line.text.to_string());
+            let target = line.path.to_string();
+            let text = match target.as_str() {
+                RESOLV_CONF if self.network => NAME_SERVER.to_owned(),
+                _ => line.text.to_string(),
+            };
             self.entries.push(TreeEntry::File { target, text });
         }
         for line in self.rootfs.link.iter() {

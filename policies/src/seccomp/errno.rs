@@ -30,6 +30,7 @@ errnos! {
     EACCES = 13;
     EINVAL = 22;
     ENOSYS = 38;
+    EPROTONOSUPPORT = 93;
     EOPNOTSUPP = 95;
     EAFNOSUPPORT = 97;
 }

@@ -4,7 +4,7 @@ use crate::permission::Permission;
 use crate::tier::{Isolation, ReviewPolicy, SignaturePolicy, Tier};
 
 const COMMUNITY: &str = include_str!("../../tiers/community.toml");
-const FILES: [(&str, &str); 11] = [
+const FILES: [(&str, &str); 12] = [
     ("tiers/community.toml", COMMUNITY),
     ("tiers/professional.toml", include_str!("../../tiers/professional.toml")),
     ("tiers/enterprise.toml", include_str!("../../tiers/enterprise.toml")),
@@ -14,6 +14,7 @@ const FILES: [(&str, &str); 11] = [
     ("seccomp/process.toml", include_str!("../../seccomp/process.toml")),
     ("seccomp/time.toml", include_str!("../../seccomp/time.toml")),
     ("seccomp/ipc.toml", include_str!("../../seccomp/ipc.toml")),
+    ("seccomp/network.toml", include_str!("../../seccomp/network.toml")),
     ("seccomp/identity.toml", include_str!("../../seccomp/identity.toml")),
     ("rootfs.toml", include_str!("../../rootfs.toml")),
 ];
@@ -168,8 +169,8 @@ fn bad_overrides_are_refused_with_every_problem() {
         "tiers/community.toml:number-out-of-range@7:13",
         "tiers/community.toml:missing-key@22:1",
         "tiers/community.toml:unknown-key@23:1",
-        "tiers/community.toml:bad-path@28:36",
-        "tiers/community.toml:unknown-permission@33:3",
+        "tiers/community.toml:bad-path@34:36",
+        "tiers/community.toml:unknown-permission@39:3",
     ];
     assert_eq!(refused("tiers/community.toml", &text), expected);
     assert_eq!(refused("tiers/gold.toml", COMMUNITY), ["tiers/gold.toml:unknown-file@1:1"]);

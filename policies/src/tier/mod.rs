@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::limits::Limits;
 use crate::permission::Permission;
+use crate::plan::egress::NetworkLimits;
 
 mod parse;
 
@@ -160,6 +161,10 @@ pub struct TierPolicy {
     pub max_vulnerability_score: u8,
     /// Whether `"*"` is allowed as a domain.
     pub any_domain: bool,
+    /// Whether a host that a manifest names may have a private address.
+    pub private_addresses: bool,
+    /// The bounds of the network.
+    pub network: NetworkLimits,
     /// Whether memory files may be executed (`vm.memfd_noexec` stays off).
     pub memfd_exec: bool,
     /// The groups of system calls that are allowed, by file name without `.toml`.

@@ -6,6 +6,7 @@ use crate::diag::{Diagnostics, code, nearest};
 use crate::document::{Reader, Section, shorten};
 use crate::limits::Limits;
 use crate::permission::Permission;
+use crate::plan::egress::NetworkLimits;
 use crate::tier::{Isolation, ReviewPolicy, SignaturePolicy, Tier, TierPolicy};
 
 /// Tier files are a page long.
@@ -31,8 +32,12 @@ pub(crate) fn parse(tier: Tier, file: &str, bytes: &[u8]) -> Result<TierPolicy, 
     let signature = required_word(&mut reader, trust, "signature", &SignaturePolicy::WORDS);
     let review = required_word(&mut reader, trust, "review", &ReviewPolicy::WORDS);
     let score = number(&mut reader, trust, "max_vulnerability_score", 0, 100);
-    let network = reader.section(root, "network", &["any_domain"]);
-    let any_domain = truth(&mut reader, network, "any_domain");
+    let mut keys = vec!["any_domain", "private_addresses"];
+    keys.extend(NetworkLimits::KEYS);
+    let section = reader.section(root, "network", &keys);
+    let any_domain = truth(&mut reader, section, "any_domain");
+    let private_addresses = truth(&mut reader, section, "private_addresses");
+    let network = network(&mut reader, section);
     let sandbox = reader.section(root, "sandbox", &["memfd_exec", "seccomp", "file_roots"]);
     let memfd_exec = truth(&mut reader, sandbox, "memfd_exec");
     let seccomp = texts(&mut reader, sandbox, "seccomp");
@@ -49,6 +54,8 @@ pub(crate) fn parse(tier: Tier, file: &str, bytes: &[u8]) -> Result<TierPolicy, 
             review,
             max_vulnerability_score: u8::try_from(score).unwrap_or(0),
             any_domain,
+            private_addresses,
+            network,
             memfd_exec,
             seccomp: seccomp.into(),
             file_roots: file_roots.into(),
@@ -103,6 +110,18 @@ fn limits(reader: &mut Reader<'_>, root: Section<'_, '_>) -> Option<Limits> {
         file_mb: value("file_mb", MAX_MB),
     };
     Some(limits)
+}
+
+fn network(reader: &mut Reader<'_>, section: Section<'_, '_>) -> NetworkLimits {
+    let mut value = |key, max| number(reader, section, key, 1, max);
+    let narrow = |value: u64| u32::try_from(value).unwrap_or(u32::MAX);
+    NetworkLimits {
+        connections: narrow(value("connections", 1 << 16)),
+        connections_total: value("connections_total", 1 << 40),
+        traffic_mb: value("traffic_mb", MAX_MB),
+        names_per_wildcard: narrow(value("names_per_wildcard", 1 << 16)),
+        idle_ms: value("idle_ms", 86_400_000),
+    }
 }
 
 fn texts(reader: &mut Reader<'_>, section: Section<'_, '_>, key: &str) -> Vec<Cow<'static, str>> {

@@ -23,7 +23,7 @@ pub(super) enum Command {
     /// Say whether a bundle may run, with every reason against it
     Check(BundleArgs),
     /// Print the sandbox that a bundle would get, without running anything
-    Explain(BundleArgs),
+    Explain(ExplainArgs),
     /// Say what this host offers and lacks, and what to do about it
     Doctor(OutputArgs),
     /// Make a new extension that works at once
@@ -82,6 +82,16 @@ pub(super) struct BundleArgs {
     /// Print JSON
     #[arg(long)]
     pub(super) json: bool,
+}
+
+/// What to explain.
+#[derive(Debug, Args)]
+pub(super) struct ExplainArgs {
+    #[command(flatten)]
+    pub(super) of: BundleArgs,
+    /// Say which rule allows or denies this destination
+    #[arg(long, value_name = "HOST:PORT")]
+    pub(super) why: Option<String>,
 }
 
 /// How to print.

@@ -1,5 +1,7 @@
 //! `sandboxctl explain`.
 
+mod network;
+
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::process::ExitCode;
@@ -9,12 +11,13 @@ use policies::limits::{Enforcement, LimitKind};
 use policies::plan::{AllowedSyscall, PathAccess, Plan, TreeEntry};
 use serde::Serialize;
 
-use super::args::BundleArgs;
+use super::args::ExplainArgs;
 use super::check::{self, dev};
 use super::output::{Table, json, text_out};
 use super::{Failure, admitted};
 use crate::admit::Rules;
 use crate::confine::landlock::Abi;
+use crate::egress::ranges::Ranges;
 use crate::limits::cgroup::{Groups, Layout};
 use crate::limits::rlimits::{self, Held};
 use crate::state::Dirs;
@@ -29,6 +32,9 @@ struct Explanation<'a> {
     limits: Vec<LimitLine>,
     rlimits: Vec<RlimitLine>,
     host_ids: &'static str,
+    /// As nft prints it; none without a network.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    packet_filter: Option<String>,
 }
 
 #[derive(Serialize)]
@@ -49,10 +55,15 @@ struct RlimitLine {
 
 const HOST_IDS: &str = "two unused host ids for each run, from 1879048192 up; never 0";
 
-pub(super) fn main(args: &BundleArgs, dirs: &Dirs) -> Result<ExitCode, Failure> {
+pub(super) fn main(args: &ExplainArgs, dirs: &Dirs) -> Result<ExitCode, Failure> {
     let rules = Rules::load(dirs).map_err(|error| admitted(&error))?;
-    let decided = rules.decide(&args.bundle, dev(args.dev)).map_err(|error| admitted(&error))?;
+    let decided =
+        rules.decide(&args.of.bundle, dev(args.of.dev)).map_err(|error| admitted(&error))?;
+    if let Some(destination) = &args.why {
+        return network::why(&decided, destination, args.of.json);
+    }
     let plan = &decided.plan;
+    let ranges = &rules.config.egress;
     let (limits, rlimits) = limits(plan)?;
     let explanation = Explanation {
         decision: &decided.decision,
@@ -61,8 +72,9 @@ pub(super) fn main(args: &BundleArgs, dirs: &Dirs) -> Result<ExitCode, Failure> 
         limits,
         rlimits,
         host_ids: HOST_IDS,
+        packet_filter: network::filter(plan, ranges),
     };
-    if args.json { json(&explanation) } else { text_out(&render(&explanation)) }
+    if args.of.json { json(&explanation) } else { text_out(&render(&explanation, ranges)) }
 }
 
 /// What would hold each limit here: by making the groups of a run and removing them again.
@@ -100,7 +112,7 @@ fn value(kind: LimitKind, plan: &Plan) -> String {
     }
 }
 
-fn render(explanation: &Explanation<'_>) -> String {
+fn render(explanation: &Explanation<'_>, ranges: &Ranges) -> String {
     let plan = explanation.plan;
     let extension = &plan.extension;
     let mut text = format!(
@@ -119,8 +131,9 @@ fn render(explanation: &Explanation<'_>) -> String {
             + "\"",
     ];
     section(&mut text, "identity", &ids);
-    let namespaces = "mount, pid, net (empty), ipc, uts, cgroup; user entered last";
-    section(&mut text, "namespaces", &[namespaces.to_owned()]);
+    let net = if plan.egress.is_some() { "net (loopback only)" } else { "net (empty)" };
+    let namespaces = format!("mount, pid, {net}, ipc, uts, cgroup; user entered last");
+    section(&mut text, "namespaces", &[namespaces]);
     let env: Vec<String> = plan.env.iter().map(|(name, value)| format!("{name}={value}")).collect();
     section(&mut text, "environment", &env);
     section(&mut text, "files", &tree(plan));
@@ -142,7 +155,11 @@ fn render(explanation: &Explanation<'_>) -> String {
         table.row([line.name, value.as_str(), "kernel", "setrlimit, per process"]);
     }
     text.push_str(&table.render(2));
-    section(&mut text, "network", &["none: the network namespace is empty".to_owned()]);
+    section(&mut text, "network", &network::lines(plan, ranges));
+    if let Some(filter) = &explanation.packet_filter {
+        let lines: Vec<String> = filter.lines().map(str::to_owned).collect();
+        section(&mut text, "packet filter, inside the network namespace", &lines);
+    }
     text
 }
 
@@ -209,6 +226,11 @@ fn landlock(plan: &Plan) -> Vec<String> {
             |entry: &TreeEntry| matches!(entry, TreeEntry::Mirror { target, .. } if target == path);
         absent(path) && plan.tree.iter().any(mirrored)
     };
+    let rest = if plan.egress.is_some() {
+        "everything else  denied; TCP ports are the packet filter's"
+    } else {
+        "everything else  denied, TCP ports too"
+    };
     let rules = plan.landlock.iter().filter(|rule| !skipped(&rule.path)).map(|rule| {
         let access = match rule.access {
             PathAccess::Read => "read",
@@ -218,7 +240,7 @@ fn landlock(plan: &Plan) -> Vec<String> {
         };
         format!("{}  {access}", rule.path)
     });
-    rules.chain(["everything else  denied, TCP ports too".to_owned()]).collect()
+    rules.chain([rest.to_owned()]).collect()
 }
 
 fn seccomp(plan: &Plan) -> Vec<String> {

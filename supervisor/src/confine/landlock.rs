@@ -8,7 +8,7 @@ use landlock::{
     ABI, Access, AccessFs, AccessNet, BitFlags, CompatLevel, Compatible, Ruleset, RulesetAttr,
     Scope,
 };
-use policies::plan::PathAccess;
+use policies::plan::{PathAccess, Plan};
 
 use super::ConfineError;
 use crate::sys;
@@ -60,18 +60,18 @@ impl Abi {
 
     /// What is handled, for people.
     #[must_use]
-    pub fn handled(self) -> String {
-        let mut parts = vec!["files"];
-        if self.0 >= ABI::V4 {
-            parts.push("TCP ports");
+    pub fn handled(self, ports: Ports) -> String {
+        let mut handled = vec!["files"];
+        if self.0 >= ABI::V4 && ports == Ports::Denied {
+            handled.push("TCP ports");
         }
         if self.0 >= ABI::V5 {
-            parts.push("device ioctls");
+            handled.push("device ioctls");
         }
         if self.0 >= ABI::V6 {
-            parts.push("signals and abstract sockets");
+            handled.push("signals and abstract sockets");
         }
-        format!("ABI {}: {}", self.number(), parts.join(", "))
+        format!("ABI {}: {}", self.number(), handled.join(", "))
     }
 
     /// landlock_restrict_self(2) flags: the shim's own proof, before execve, stays out of the kernel's records;
@@ -103,19 +103,36 @@ impl Abi {
     }
 }
 
+/// Whether TCP ports are Landlock's business.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ports {
+    /// No port may be bound or connected to.
+    Denied,
+    /// The packet filter decides, which sees addresses too; programs may talk to themselves over loopback.
+    PacketFilter,
+}
+
+impl Ports {
+    /// For a plan.
+    #[must_use]
+    pub const fn of(plan: &Plan) -> Self {
+        if plan.egress.is_some() { Self::PacketFilter } else { Self::Denied }
+    }
+}
+
 /// Creates the ruleset. Every right of the version is a hard requirement: a kernel that announces a version and refuses
 /// a part of it is an error, never a weaker sandbox.
 ///
 /// # Errors
 /// [`ConfineError::LandlockMissing`], [`ConfineError::LandlockRuleset`].
-pub fn compile() -> Result<Landlock, ConfineError> {
+pub fn compile(ports: Ports) -> Result<Landlock, ConfineError> {
     let abi = Abi::of_this_kernel()?;
     let failed = |source| ConfineError::LandlockRuleset { source };
     let mut ruleset = Ruleset::default()
         .set_compatibility(CompatLevel::HardRequirement)
         .handle_access(AccessFs::from_all(abi.0))
         .map_err(failed)?;
-    if abi.0 >= ABI::V4 {
+    if abi.0 >= ABI::V4 && ports == Ports::Denied {
         ruleset = ruleset.handle_access(AccessNet::from_all(abi.0)).map_err(failed)?;
     }
     if abi.0 >= ABI::V6 {
@@ -148,7 +165,7 @@ mod tests {
 
     #[test]
     fn the_ruleset_is_made_at_the_version_of_this_kernel() {
-        let made = compile().unwrap();
+        let made = compile(Ports::Denied).unwrap();
         assert_eq!(i64::from(made.abi.number()), i64::from(sys::landlock::abi().unwrap()).min(10));
     }
 }

@@ -124,7 +124,7 @@ impl<'a> Fds<'a> {
 pub fn compile<'a>(plan: &Plan, host: &Host<'a>) -> Result<Compiled<'a>, ConfineError> {
     let mut out = Writer::new();
     let mut fds = Fds::default();
-    let Landlock { ruleset, abi } = landlock::compile()?;
+    let Landlock { ruleset, abi } = landlock::compile(landlock::Ports::of(plan))?;
     let filter = seccomp::compile(&plan.seccomp)?;
 
     out.list(host.join.iter(), |out, fd| {

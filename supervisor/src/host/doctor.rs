@@ -63,6 +63,7 @@ pub fn examine(dirs: &Dirs) -> Vec<Check> {
     checks.push(recording(dirs));
     checks.extend(limits());
     checks.push(persistent_data());
+    checks.push(egress());
     checks.push(memfd());
     checks.extend(folders(dirs));
     checks.push(runtimes());
@@ -138,7 +139,7 @@ fn namespaces() -> Check {
 
 fn landlock() -> Check {
     match Abi::of_this_kernel() {
-        Ok(abi) => Check::ok("landlock", abi.handled()),
+        Ok(abi) => Check::ok("landlock", abi.handled(crate::confine::landlock::Ports::Denied)),
         Err(error) => {
             let advice = "boot with lsm=landlock,... or a kernel with CONFIG_SECURITY_LANDLOCK";
             Check::lacks("landlock", Status::Missing, error.to_string(), advice)
@@ -227,6 +228,17 @@ fn limits() -> Vec<Check> {
         checks.push(Check::lacks("cgroups", Status::Weaker, found, "sandboxctl gc"));
     }
     checks
+}
+
+/// By setting a network namespace up as a run would; it goes with the thread.
+fn egress() -> Check {
+    match crate::egress::netns::probe() {
+        Ok(()) => Check::ok("egress", "packet filter, routes and packet log by domain"),
+        Err(error) => {
+            let advice = error.hint().unwrap_or_default();
+            Check::lacks("egress", Status::Weaker, error.to_string(), advice)
+        }
+    }
 }
 
 fn persistent_data() -> Check {

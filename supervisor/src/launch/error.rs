@@ -1,13 +1,16 @@
 //! Why a launch failed: one variant a step, each with that step's own error.
 
+use std::io;
+
 use crate::confine::ConfineError;
+use crate::egress::error::EgressError;
 use crate::host::HostError;
 use crate::limits::cgroup::LimitError;
 use crate::monitor::audit_state::AuditError;
 use crate::spawn::SpawnError;
 use crate::state::StateError;
 
-use super::watch::{SetupFailure, WatchError};
+use super::watch::SetupFailure;
 
 /// A run that could not be started or not be followed to its end. Nothing of it is left.
 #[derive(Debug, thiserror::Error)]
@@ -45,6 +48,9 @@ pub enum LaunchError {
     /// The kernel's records of path denials.
     #[error(transparent)]
     Audit(#[from] AuditError),
+    /// The way out of the sandbox.
+    #[error(transparent)]
+    Egress(#[from] EgressError),
     /// A descriptor could not be kept.
     #[error("failed to keep a descriptor: {source}")]
     Descriptor {
@@ -83,6 +89,7 @@ impl LaunchError {
         match self {
             Self::Host(error) => error.hint(),
             Self::Data(error) => error.hint(),
+            Self::Egress(error) => error.hint(),
             Self::Weaker { .. } => Some(
                 "give a writable cgroup tree, or set weaker = \"report\" under [limits] in \
                  config.toml"
@@ -120,4 +127,30 @@ impl LaunchError {
             _ => None,
         }
     }
+}
+
+/// What can go wrong while a sandbox runs.
+#[derive(Debug, thiserror::Error)]
+pub enum WatchError {
+    /// The shim could not be reached.
+    #[error(transparent)]
+    Shim(#[from] SpawnError),
+    /// Records of path denials could not be received.
+    #[error(transparent)]
+    Audit(#[from] AuditError),
+    /// Denied system calls could not be received.
+    #[error(transparent)]
+    Notify(#[from] crate::monitor::notify::NotifyError),
+    /// Signals of the operator could not be received.
+    #[error("failed to receive signals: {source}")]
+    Signals {
+        /// The errno of sigprocmask(2), signalfd(2) or read(2).
+        source: io::Error,
+    },
+    /// Waiting failed.
+    #[error("failed to wait for events: {source}")]
+    Poll {
+        /// The errno of poll(2).
+        source: io::Error,
+    },
 }

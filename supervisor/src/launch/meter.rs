@@ -11,6 +11,7 @@ use super::summary::mebibytes;
 use super::{LaunchError, Options};
 use crate::confine::Disks;
 use crate::data::{self, DiskUsage};
+use crate::egress::traffic::Traffic;
 use crate::limits::cgroup::{Groups, Usage};
 use crate::limits::guard::{Action, Guard, Needs};
 use crate::report::{Point, Series};
@@ -33,6 +34,7 @@ pub(super) struct Meter {
     guard: Option<Guard>,
     running: Option<Running>,
     accounting: Usage,
+    network: Traffic,
 }
 
 /// What exists once the extension runs.
@@ -67,7 +69,13 @@ impl Meter {
             guard: needs.any().then(|| Guard::new(&plan.limits, needs)),
             running: None,
             accounting: Usage::default(),
+            network: Traffic::default(),
         })
+    }
+
+    /// Where bytes are counted.
+    pub(super) fn watch_network(&mut self, traffic: Traffic) {
+        self.network = traffic;
     }
 
     /// The extension starts, beneath this PID 1.
@@ -102,7 +110,7 @@ impl Meter {
         }
         if running.sample_at <= now {
             let data = self.disks.data.as_ref().map(AsFd::as_fd);
-            running.latest = running.sampler.sample(elapsed, groups, data);
+            running.latest = running.sampler.sample(elapsed, groups, data, self.network.bytes());
             running.sample_at = now + running.sampler.interval();
         }
         let guard = self.guard.as_mut()?;
@@ -167,9 +175,9 @@ impl Meter {
         self.latest().map_or(0.0, |sample| sample.cpu_percent)
     }
 
-    /// Bytes received and sent, as of the last sample.
+    /// Bytes received and sent so far.
     pub(super) fn network(&self) -> (u64, u64) {
-        self.latest().map_or((0, 0), |sample| (sample.net_in_bytes, sample.net_out_bytes))
+        self.network.bytes()
     }
 
     fn latest(&self) -> Option<&Sample> {

@@ -4,6 +4,7 @@
 
 mod clock;
 mod error;
+mod layers;
 mod meter;
 mod resources;
 mod run_id;
@@ -17,11 +18,12 @@ use std::time::Instant;
 use policies::decision::DevMode;
 
 pub use clock::Stop;
-pub use error::LaunchError;
-pub use watch::{SetupFailure, WatchError};
+pub use error::{LaunchError, WatchError};
+pub use watch::SetupFailure;
 
 use crate::admit::{Decided, Rules};
 use crate::confine;
+use crate::egress::service as egress;
 use crate::exit::End;
 use crate::host;
 use crate::report::Report;
@@ -118,6 +120,8 @@ fn launch(
     let abi = compiled.abi;
     let asked = start::ask(&rules.config, abi)?;
     let mut meter = Meter::new(plan, &resources, &groups, compiled.into_disks(), options)?;
+    let egress = egress::Session::begin(plan, &shim, rules.config.egress)?;
+    meter.watch_network(egress.traffic());
     run.record_start(decided, &mut resources.slot, &groups)?;
     let mut audit = start::listen(asked, plan, dirs)?;
     shim.go()?;
@@ -129,6 +133,7 @@ fn launch(
         groups: &groups,
         oom: resources.oom.as_ref(),
         audit: &mut audit,
+        egress: &egress,
         meter: &mut meter,
         progress: Screen::new(plan, options.quiet),
         clock: Clock::new(&plan.limits, Instant::now()),
@@ -136,6 +141,7 @@ fn launch(
     let ending = watch.until_end(&mut run.ledger)?;
     meter.finish(&groups);
     let left = groups.remove();
+    let network = egress.finish(ending.connections_left(), &mut run.ledger)?;
     let reconciled = start::reconcile(audit, &mut run.ledger)?;
     let finished = run.conclude(&Evidences {
         decided,
@@ -145,6 +151,7 @@ fn launch(
         before: &before,
         abi,
         reconciled: &reconciled,
+        network: network.into(),
     })?;
     drop(meter);
     resources.give_back(&left);

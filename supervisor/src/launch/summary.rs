@@ -3,12 +3,13 @@
 use std::time::{Duration, SystemTime};
 
 use nix::errno::Errno;
-use policies::limits::{Enforcement, LimitKind, Limits};
-use policies::violation::{Action, Code};
+use policies::limits::{LimitKind, Limits};
+use policies::violation::{Action, Code, Layer};
 use serde_json::json;
 use shim::step::Step;
 
 use super::clock::Stop;
+use super::layers::layers;
 use super::meter::Meter;
 use super::resources::Resources;
 use super::start::Run;
@@ -24,7 +25,7 @@ use crate::record::clock::{Now, rfc3339};
 use crate::record::ledger::{Attempt, Ledger};
 use crate::record::object::ObjectRef;
 use crate::report::{
-    Extension, Isolation, LayerReport, LimitReport, Recording, RecordingOf, Report, RunResult,
+    Extension, Isolation, LimitReport, Network, Recording, RecordingOf, Report, RunResult,
     SCHEMA_VERSION, Series, Usage, UsageSource, ViolationTotals,
 };
 
@@ -41,6 +42,7 @@ pub(super) struct Evidences<'a> {
     pub(super) before: &'a Accounting,
     pub(super) abi: Abi,
     pub(super) reconciled: &'a Reconciled,
+    pub(super) network: Network,
 }
 
 impl Run {
@@ -74,8 +76,14 @@ impl Run {
             result,
             usage: Usage::default(),
             limits: Vec::new(),
+            network: Network::default(),
             layers: Vec::new(),
-            recording: Recording { seccomp: none(), landlock: none(), failed_writes: 0 },
+            recording: Recording {
+                seccomp: none(),
+                landlock: none(),
+                egress: none(),
+                failed_writes: 0,
+            },
             violations: Vec::new(),
             violation_totals: ViolationTotals::default(),
             series: Series::default(),
@@ -103,14 +111,17 @@ impl Run {
         record_limits(&mut self.ledger, limits, on, &verdict, elapsed);
         let (result, end) = result(on, &verdict, limits)?;
         let usage = usage(on, after, elapsed);
+        let refused = self.ledger.total_in(&[Layer::Egress, Layer::Dns]);
         let violations = self.ledger.finish();
         self.record_end(on.decided, &json!({ "result": result, "usage": usage }))?;
         let report = Report {
             limits: limit_reports(on, limits, &usage, &verdict),
+            network: on.network.clone(),
             layers: layers(on),
             recording: Recording {
                 seccomp: RecordingOf::from(on.ending.denied),
                 landlock: RecordingOf::from(on.reconciled),
+                egress: RecordingOf::complete(refused),
                 failed_writes: self.ledger.sink_errors(),
             },
             violation_totals: ViolationTotals::of(&violations),
@@ -347,46 +358,4 @@ fn limit_reports(
             }
         })
         .collect()
-}
-
-/// The layers that this run had. All were applied, or the run would have ended before its first instruction.
-fn layers(on: &Evidences<'_>) -> Vec<LayerReport> {
-    let layer = |layer: &str, enforcement, detail: String| LayerReport {
-        layer: layer.to_owned(),
-        enforcement,
-        detail,
-    };
-    let kernel = Enforcement::Kernel;
-    let slot = &on.resources.slot;
-    let namespaces = "mount, pid, net, ipc, uts, cgroup, user".to_owned();
-    let ids = format!("uid {} on the host, PID 1 {}", slot.extension_id(), slot.shim_id());
-    let lowered: Vec<String> = on
-        .resources
-        .rlimits
-        .iter()
-        .filter_map(|limit| limit.wanted.map(|wanted| (limit, wanted)))
-        .map(|(limit, wanted)| format!("{} {} instead of {wanted}", limit.name, limit.hard))
-        .collect();
-    let rlimits = if lowered.is_empty() {
-        "as the plan says".to_owned()
-    } else {
-        format!("lower by this host's own: {}", lowered.join(", "))
-    };
-    let memfd = if std::path::Path::new("/proc/sys/vm/memfd_noexec").exists() {
-        layer("memory-files", kernel, "never executable".to_owned())
-    } else {
-        let detail = "executable: this kernel has no vm.memfd_noexec".to_owned();
-        layer("memory-files", Enforcement::Off, detail)
-    };
-    vec![
-        layer("namespaces", kernel, namespaces),
-        layer("user", kernel, ids),
-        layer("filesystem", kernel, "own read-only root, pivoted".to_owned()),
-        layer("capabilities", kernel, "none".to_owned()),
-        layer("no-new-privs", kernel, "set".to_owned()),
-        layer("rlimits", kernel, rlimits),
-        layer("landlock", kernel, on.abi.handled()),
-        layer("seccomp", kernel, format!("{} calls allowed", on.decided.plan.seccomp.allow.len())),
-        memfd,
-    ]
 }

@@ -1,6 +1,5 @@
 //! From the started shim to the end of the run: one thread, one poll(2), every event source.
 
-use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::time::{Duration, Instant};
 
@@ -13,16 +12,18 @@ use shim::message::Command;
 use shim::step::Step;
 
 use super::clock::{Clock, Due, Stop};
+use super::error::WatchError;
 use super::meter::Meter;
 use super::screen::Screen;
+use crate::egress::service as egress;
 use crate::limits::cgroup::{Groups, OomEvents};
 use crate::limits::guard::Action as GuardAction;
 use crate::monitor::audit::AuditSession;
 use crate::monitor::notify::{Notifier, NotifyState, NotifyStats};
 use crate::record::clock::Now;
 use crate::record::ledger::Ledger;
+use crate::spawn::Shim;
 use crate::spawn::control::Event;
-use crate::spawn::{Shim, SpawnError};
 
 /// Signals that the operator may send to the extension through us.
 const FORWARDED: [Signal; 5] =
@@ -30,32 +31,6 @@ const FORWARDED: [Signal; 5] =
 
 /// After an out-of-memory event on version 1, when the kernel's count of kills is read again: the event comes first.
 const OOM_RECHECK: Duration = Duration::from_millis(2);
-
-/// What can go wrong while a sandbox runs.
-#[derive(Debug, thiserror::Error)]
-pub enum WatchError {
-    /// The shim could not be reached.
-    #[error(transparent)]
-    Shim(#[from] SpawnError),
-    /// Records of path denials could not be received.
-    #[error(transparent)]
-    Audit(#[from] crate::monitor::audit_state::AuditError),
-    /// Denied system calls could not be received.
-    #[error(transparent)]
-    Notify(#[from] crate::monitor::notify::NotifyError),
-    /// Signals of the operator could not be received.
-    #[error("failed to receive signals: {source}")]
-    Signals {
-        /// The errno of sigprocmask(2), signalfd(2) or read(2).
-        source: io::Error,
-    },
-    /// Waiting failed.
-    #[error("failed to wait for events: {source}")]
-    Poll {
-        /// The errno of poll(2).
-        source: io::Error,
-    },
-}
 
 /// A step of the launch that failed inside the namespaces.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -87,6 +62,13 @@ pub(super) struct Ending {
     pub denied: NotifyStats,
 }
 
+impl Ending {
+    /// What happens to the connections that are still open.
+    pub(super) const fn connections_left(&self) -> egress::Left {
+        if self.clock.stop().is_none() { egress::Left::Delivered } else { egress::Left::Cut }
+    }
+}
+
 /// The operator's signals as a descriptor. Made before the shim starts, so that none can end the supervisor in between.
 ///
 /// # Errors
@@ -112,6 +94,8 @@ pub(super) struct Watch<'a> {
     pub oom: Option<&'a OomEvents>,
     /// Path denials.
     pub audit: &'a mut AuditSession,
+    /// The network.
+    pub egress: &'a egress::Session,
     /// Samples and guards.
     pub meter: &'a mut Meter,
     /// The one line on a terminal.
@@ -153,6 +137,7 @@ struct Ready {
     listener: bool,
     audit: bool,
     oom: bool,
+    egress: bool,
 }
 
 impl<'a> Watch<'a> {
@@ -178,6 +163,9 @@ impl<'a> Watch<'a> {
             }
             if ready.audit {
                 self.audit.on_ready(now, ledger)?;
+            }
+            if ready.egress {
+                self.egress.on_ready(now, ledger);
             }
             if ready.oom {
                 if let Some(oom) = self.oom {
@@ -214,16 +202,17 @@ impl<'a> Watch<'a> {
         let control = if state.control_closed { None } else { Some(self.shim.control.fd()) };
         let listener =
             state.notifier.as_ref().map(|notifier| (notifier.fd(), notifier.poll_events()));
-        let sources: [(Option<BorrowedFd<'_>>, PollFlags); 6] = [
+        let sources: [(Option<BorrowedFd<'_>>, PollFlags); 7] = [
             (Some(self.shim.pidfd()), PollFlags::POLLIN),
             (Some(self.signals.as_fd()), PollFlags::POLLIN),
             (control, PollFlags::POLLIN),
             (listener.map(|(fd, _)| fd), listener.map_or(PollFlags::empty(), |(_, flags)| flags)),
             (self.audit.fd(), PollFlags::POLLIN),
             (self.oom.map(AsFd::as_fd), self.oom.map_or(PollFlags::empty(), |oom| oom.events)),
+            (self.egress.fd(), PollFlags::POLLIN),
         ];
         let mut fds: Vec<PollFd<'_>> = Vec::with_capacity(sources.len());
-        let mut index = [None; 6];
+        let mut index = [None; 7];
         for (place, (fd, flags)) in index.iter_mut().zip(&sources) {
             if let Some(fd) = fd {
                 *place = Some(fds.len());
@@ -245,6 +234,7 @@ impl<'a> Watch<'a> {
             listener: ready(3),
             audit: ready(4),
             oom: ready(5),
+            egress: ready(6),
         })
     }
 

@@ -5,7 +5,7 @@ use std::collections::hash_map::RandomState;
 use std::hash::{BuildHasher, Hash, Hasher};
 use std::time::SystemTime;
 
-use policies::violation::{Action, Code, Object, Process, Severity, Violation};
+use policies::violation::{Action, Code, Layer, Object, Process, Severity, Violation};
 
 use crate::record::bucket::TokenBucket;
 use crate::record::clock::{Now, rfc3339};
@@ -137,6 +137,13 @@ impl Ledger {
     #[must_use]
     pub fn total_of(&self, code: Code) -> u64 {
         self.entries.iter().filter(|e| e.code == code).map(|e| e.count).sum()
+    }
+
+    /// Attempts that these layers refused, exactly.
+    #[must_use]
+    pub fn total_in(&self, layers: &[Layer]) -> u64 {
+        let of = |entry: &&Entry| layers.contains(&entry.code.layer());
+        self.entries.iter().filter(of).map(|entry| entry.count).sum()
     }
 
     /// Distinct entries, the overflow entries included.

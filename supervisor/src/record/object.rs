@@ -38,6 +38,24 @@ pub enum ObjectRef<'a> {
         /// Landlock's word for the scope.
         access: &'a str,
     },
+    /// A domain name.
+    Name {
+        /// As it was asked for.
+        name: &'a str,
+    },
+    /// The other end of a connection or packet.
+    Endpoint {
+        /// Domain name; empty if unknown.
+        host: &'a str,
+        /// IP address; empty if unknown.
+        address: &'a str,
+        /// Destination port.
+        port: u16,
+        /// `tcp`, `udp` ...
+        protocol: &'a str,
+        /// What made the difference.
+        detail: &'a str,
+    },
     /// A limit.
     Limit {
         /// Which.
@@ -61,6 +79,10 @@ impl<'a> ObjectRef<'a> {
             Self::Path { .. } => Self::Path { path: OTHERS, access: OTHERS },
             Self::Port { .. } => Self::Port { port: 0, access: OTHERS },
             Self::Scope { .. } => Self::Scope { access: OTHERS },
+            Self::Name { .. } => Self::Name { name: OTHERS },
+            Self::Endpoint { .. } => {
+                Self::Endpoint { host: "", address: OTHERS, port: 0, protocol: OTHERS, detail: "" }
+            }
             Self::Limit { kind, .. } => Self::Limit { kind, value: OTHERS },
         }
     }
@@ -72,6 +94,10 @@ impl<'a> ObjectRef<'a> {
             Self::Syscall { name, arch, detail, .. } => name.len() + arch.len() + detail.len(),
             Self::Path { path, access } => path.len() + access.len(),
             Self::Port { access, .. } | Self::Scope { access } => access.len(),
+            Self::Name { name } => name.len(),
+            Self::Endpoint { host, address, protocol, detail, .. } => {
+                host.len() + address.len() + protocol.len() + detail.len()
+            }
             Self::Limit { value, .. } => value.len(),
         }
     }
@@ -86,6 +112,10 @@ impl<'a> ObjectRef<'a> {
             Object::Path { path, access } => Self::Path { path, access },
             Object::Port { port, access } => Self::Port { port: *port, access },
             Object::Scope { access } => Self::Scope { access },
+            Object::Name { name } => Self::Name { name },
+            Object::Endpoint { host, address, port, protocol, detail } => {
+                Self::Endpoint { host, address, port: *port, protocol, detail }
+            }
             Object::Limit { kind, value } => Self::Limit { kind: *kind, value },
         }
     }
@@ -105,6 +135,14 @@ impl<'a> ObjectRef<'a> {
             }
             Self::Port { port, access } => Object::Port { port, access: access.to_owned() },
             Self::Scope { access } => Object::Scope { access: access.to_owned() },
+            Self::Name { name } => Object::Name { name: name.to_owned() },
+            Self::Endpoint { host, address, port, protocol, detail } => Object::Endpoint {
+                host: host.to_owned(),
+                address: address.to_owned(),
+                port,
+                protocol: protocol.to_owned(),
+                detail: detail.to_owned(),
+            },
             Self::Limit { kind, value } => Object::Limit { kind, value: value.to_owned() },
         }
     }
@@ -135,6 +173,16 @@ impl Hash for ObjectRef<'_> {
             Self::Limit { kind, value } => {
                 (4u8, kind).hash(state);
                 value.hash(state);
+            }
+            Self::Name { name } => {
+                5u8.hash(state);
+                name.hash(state);
+            }
+            Self::Endpoint { host, address, port, protocol, detail } => {
+                (6u8, port).hash(state);
+                for text in [host, address, protocol, detail] {
+                    text.hash(state);
+                }
             }
         }
     }

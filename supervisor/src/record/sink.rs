@@ -96,8 +96,29 @@ pub fn object(object: &Object) -> String {
             format!("{} port {port}", access.trim_start_matches("net."))
         }
         Object::Scope { access } => access.trim_start_matches("scope.").replace('_', " "),
+        Object::Name { name } => visible(name).into_owned(),
+        Object::Endpoint { host, address, port, protocol, detail } => {
+            endpoint(host, address, *port, protocol, detail)
+        }
         Object::Limit { value, .. } => value.clone(),
     }
+}
+
+/// `api.example.com:443 (203.0.113.7, tcp): detail`.
+fn endpoint(host: &str, address: &str, port: u16, protocol: &str, detail: &str) -> String {
+    let (first, second) = if host.is_empty() { (address, "") } else { (host, address) };
+    let first = visible(first).into_owned();
+    let mut text = match (port, first.contains(':')) {
+        (0, _) => first,
+        (port, true) => format!("[{first}]:{port}"),
+        (port, false) => format!("{first}:{port}"),
+    };
+    let known: Vec<&str> = [second, protocol].into_iter().filter(|part| !part.is_empty()).collect();
+    text = format!("{text} ({})", known.join(", "));
+    if !detail.is_empty() {
+        text = format!("{text}: {}", visible(detail));
+    }
+    text
 }
 
 /// The layer as records write it.

@@ -21,18 +21,12 @@ pub fn render(report: &Report, style: Style) -> String {
     for limit in &report.limits {
         lines.push(limit_line(limit, style));
     }
-    let usage = &report.usage;
-    if usage.network_bytes_in + usage.network_bytes_out > 0 {
-        lines.push(format!(
-            "  network  {} in, {} out",
-            bytes(usage.network_bytes_in),
-            bytes(usage.network_bytes_out)
-        ));
-    }
+    network(report, style, &mut lines);
     lines.push(String::new());
     violations(report, style, &mut lines);
     recording("seccomp", &report.recording.seccomp, style, &mut lines);
     recording("landlock", &report.recording.landlock, style, &mut lines);
+    recording("egress", &report.recording.egress, style, &mut lines);
     if report.recording.failed_writes > 0 {
         let failed = report.recording.failed_writes;
         lines.push(format!("  {failed} lines could not be written while it ran"));
@@ -81,6 +75,27 @@ fn limit_line(limit: &LimitReport, style: Style) -> String {
     );
     let line = fit(&line, style.width);
     if limit.hits > 0 { style.severity(Severity::Warning, &line) } else { line }
+}
+
+fn network(report: &Report, style: Style, lines: &mut Vec<String>) {
+    for (place, flow) in report.network.domains.iter().enumerate() {
+        let others = [(flow.refused, "refused"), (flow.failed, "failed")]
+            .into_iter()
+            .filter(|(count, _)| *count > 0)
+            .map(|(count, what)| format!(", {count} {what}"));
+        let line = format!(
+            "  {:<8} {}:{}  {} in, {} out, {} connection{}{}",
+            if place == 0 { "network" } else { "" },
+            visible(&flow.domain),
+            flow.port,
+            bytes(flow.bytes_in),
+            bytes(flow.bytes_out),
+            flow.connections,
+            if flow.connections == 1 { "" } else { "s" },
+            others.collect::<String>()
+        );
+        lines.push(fit(&line, style.width));
+    }
 }
 
 fn violations(report: &Report, style: Style, lines: &mut Vec<String>) {

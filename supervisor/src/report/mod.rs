@@ -1,6 +1,7 @@
 //! What a run did: as JSON with stable keys, and for people.
 
 pub mod human;
+mod network;
 pub mod progress;
 mod result;
 pub mod style;
@@ -16,6 +17,7 @@ use serde::{Deserialize, Serialize};
 use crate::monitor::audit::Reconciled;
 use crate::monitor::coverage::Coverage;
 use crate::monitor::notify::NotifyStats;
+pub use network::{Network, NetworkMode};
 pub use result::{RunResult, Status};
 
 /// Version of the report's keys; grows when a key changes its meaning or goes away, not when one is added.
@@ -47,6 +49,8 @@ pub struct Report {
     pub usage: Usage,
     /// Its limits, in the order of [`LimitKind::ALL`], and how firmly each held.
     pub limits: Vec<LimitReport>,
+    /// What it reached over the network.
+    pub network: Network,
     /// The layers of confinement, and how firmly each held.
     pub layers: Vec<LayerReport>,
     /// Whether everything that was denied is in this report.
@@ -185,6 +189,8 @@ pub struct Recording {
     pub seccomp: RecordingOf,
     /// Denied paths, ports and scopes.
     pub landlock: RecordingOf,
+    /// Refused lookups, connections and packets.
+    pub egress: RecordingOf,
     /// Lines that could not be written to the audit log or the terminal; the report is not affected.
     pub failed_writes: u64,
 }

@@ -6,6 +6,8 @@ use policies::violation::{Action, Code, Object, Process};
 use serde_json::Value;
 
 use super::*;
+use crate::egress::resolver::DnsReport;
+use crate::egress::traffic::DomainTraffic;
 use crate::report::human::render;
 use crate::report::style::Style;
 
@@ -91,6 +93,21 @@ fn report() -> Report {
             limit(LimitKind::Timeout, 30_000, "ms", 1300.0, Enforcement::Kernel, 0),
             limit(LimitKind::Tasks, 64, "tasks", 64.0, Enforcement::Kernel, 12),
         ],
+        network: Network {
+            mode: NetworkMode::Domains,
+            domains: vec![DomainTraffic {
+                domain: "api.example.com".to_owned(),
+                port: 443,
+                connections: 2,
+                refused: 1,
+                failed: 0,
+                bytes_in: 1536,
+                bytes_out: 20,
+            }],
+            dns: Some(DnsReport::default()),
+            refused_packets: 100,
+            recorded_packets: 3,
+        },
         layers: vec![LayerReport {
             layer: "landlock".to_owned(),
             enforcement: Enforcement::Kernel,
@@ -106,6 +123,7 @@ fn report() -> Report {
                 overruns: 0,
                 dropped: None,
             }),
+            egress: RecordingOf::complete(4),
             failed_writes: 0,
         },
         violation_totals: ViolationTotals::of(&violations),

@@ -21,8 +21,6 @@ use crate::limits::cgroup::Groups;
 #[derive(Debug)]
 pub struct TreeSampler {
     root: i32,
-    /// The sandbox's init, kept open: its network namespace is the extension's.
-    init: Option<Process>,
     live: HashMap<Identity, Counted>,
     /// Sums of processes that are gone, as last seen.
     gone: Counted,
@@ -55,7 +53,6 @@ impl TreeSampler {
     pub fn new(init: i32, interval: Duration) -> Self {
         Self {
             root: init,
-            init: Process::new(init).ok(),
             live: HashMap::new(),
             gone: Counted::default(),
             last: Sample::default(),
@@ -63,7 +60,8 @@ impl TreeSampler {
         }
     }
 
-    /// Takes a sample. `now` is the time since the start of the run; `data` any descriptor on the filesystem of `/data`.
+    /// Takes a sample. `now` is the time since the start of the run; `data` any descriptor on the filesystem of `/data`;
+    /// the last argument is bytes received and sent, which the egress proxy counts: the namespace has only loopback.
     ///
     /// Memory and CPU time are the control groups' where there are any; the sums over `/proc` miss what a process used
     /// after it was last seen.
@@ -72,11 +70,10 @@ impl TreeSampler {
         now: Duration,
         groups: &Groups,
         data: Option<BorrowedFd<'_>>,
+        (net_in_bytes, net_out_bytes): (u64, u64),
     ) -> Sample {
         let usage = groups.read();
         let (counted, resident, tasks) = self.walk();
-        let (net_in_bytes, net_out_bytes) =
-            self.network().unwrap_or((self.last.net_in_bytes, self.last.net_out_bytes));
         let ticks_usec = counted.cpu_ticks.saturating_mul(1_000_000 / procfs::ticks_per_second());
         let mut sample = Sample {
             offset_ms: u64::try_from(now.as_millis()).unwrap_or(u64::MAX),
@@ -133,16 +130,6 @@ impl TreeSampler {
         }
         sum.add(self.gone);
         (sum, resident, tasks)
-    }
-
-    /// Bytes in and out of the sandbox's network namespace. An egress proxy inside it talks over loopback and counts its
-    /// own bytes.
-    fn network(&self) -> Option<(u64, u64)> {
-        let interfaces = self.init.as_ref()?.dev_status().ok()?;
-        let outer = || interfaces.values().filter(|interface| interface.name != "lo");
-        let received = outer().map(|interface| interface.recv_bytes).sum();
-        let sent = outer().map(|interface| interface.sent_bytes).sum();
-        Some((received, sent))
     }
 }
 

@@ -82,10 +82,10 @@ fn a_daemon_that_forked_twice_still_counts() {
     let mut sampler = TreeSampler::new(namespace.init, Duration::from_millis(100));
     let groups = no_groups();
     let start = std::time::Instant::now();
-    let first = sampler.sample(start.elapsed(), &groups, None);
+    let first = sampler.sample(start.elapsed(), &groups, None, (0, 0));
     while sampler.last.cpu_usec < first.cpu_usec + 50_000 {
         std::thread::sleep(Duration::from_millis(20));
-        sampler.sample(start.elapsed(), &groups, None);
+        sampler.sample(start.elapsed(), &groups, None, (0, 0));
     }
     let sample = sampler.last;
     assert!(sample.memory_bytes >= 40 << 20, "{sample:?}");
@@ -115,10 +115,10 @@ fn cpu_time_of_a_process_that_ended_is_kept() {
     let mut watch = TreeWatch::new(namespace.init);
     let mut sampler = TreeSampler::new(namespace.init, Duration::from_millis(100));
     let groups = no_groups();
-    let mut seen = sampler.sample(Duration::ZERO, &groups, None);
+    let mut seen = sampler.sample(Duration::ZERO, &groups, None, (0, 0));
     while seen.cpu_usec < 30_000 {
         std::thread::sleep(Duration::from_millis(5));
-        seen = sampler.sample(Duration::ZERO, &groups, None);
+        seen = sampler.sample(Duration::ZERO, &groups, None, (0, 0));
     }
     let before = watch.measure().cpu;
     let spinning = descendants(namespace.init)
@@ -134,7 +134,7 @@ fn cpu_time_of_a_process_that_ended_is_kept() {
         std::thread::sleep(Duration::from_millis(5));
     }
     assert!(watch.measure().cpu >= before);
-    let after = sampler.sample(Duration::ZERO, &groups, None);
+    let after = sampler.sample(Duration::ZERO, &groups, None, (0, 0));
     assert!(after.cpu_usec >= seen.cpu_usec && after.tasks <= 1, "{after:?}");
 }
 
@@ -167,7 +167,9 @@ fn disk_is_what_the_filesystem_says() {
         Duration::from_millis(1),
         &no_groups(),
         Some(shm.as_fd()),
+        (7, 5),
     );
+    assert_eq!((sample.net_in_bytes, sample.net_out_bytes), (7, 5));
     assert!(sample.disk_bytes.is_some());
 }
 
@@ -176,6 +178,6 @@ fn a_tree_that_is_gone_samples_as_nothing() {
     let namespace = Namespace::new("echo ready; sleep 1000");
     let mut sampler = TreeSampler::new(namespace.init, Duration::from_millis(100));
     drop(namespace);
-    let sample = sampler.sample(Duration::from_millis(1), &no_groups(), None);
+    let sample = sampler.sample(Duration::from_millis(1), &no_groups(), None, (0, 0));
     assert_eq!((sample.tasks, sample.memory_bytes, sample.cpu_usec), (0, 0, 0));
 }

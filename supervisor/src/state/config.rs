@@ -6,6 +6,8 @@ use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 
+use crate::egress::ranges::Ranges;
+
 /// What the operator decides about this host.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -16,6 +18,8 @@ pub struct Config {
     pub limits: Limits,
     /// Runs of unverified bundles.
     pub dev: Dev,
+    /// Synthetic addresses.
+    pub egress: Ranges,
 }
 
 /// Whether the kernel's audit is turned on to learn of path denials.
@@ -88,6 +92,14 @@ pub enum ConfigError {
         /// The errno.
         source: io::Error,
     },
+    /// A value that cannot be used.
+    #[error("failed to use {}: {reason}", path.display())]
+    Value {
+        /// Which file.
+        path: PathBuf,
+        /// Which value, and why.
+        reason: String,
+    },
     /// The file does not say what it may say.
     #[error("failed to parse {}: {source}", path.display())]
     Parse {
@@ -110,8 +122,14 @@ impl Config {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Self::default()),
             Err(source) => return Err(ConfigError::Read { path, source }),
         };
-        toml::from_str(&text)
-            .map_err(|source| ConfigError::Parse { path, source: Box::new(source) })
+        let config: Self = toml::from_str(&text).map_err(|source| ConfigError::Parse {
+            path: path.clone(),
+            source: Box::new(source),
+        })?;
+        match config.egress.problem() {
+            Some(reason) => Err(ConfigError::Value { path, reason }),
+            None => Ok(config),
+        }
     }
 }
 

@@ -5,6 +5,7 @@ pub mod idmap;
 pub mod landlock;
 pub mod loopdev;
 pub mod netlink;
+pub mod nlmsg;
 pub mod newmount;
 pub mod seccomp_notif;
 pub mod terminal;
