@@ -8,10 +8,12 @@
 
 pub mod bundle;
 pub mod host;
+pub mod internet;
 pub mod requirements;
 pub mod site;
 
 pub use bundle::Bundle;
 pub use host::Snapshot;
+pub use internet::Internet;
 pub use requirements::Need;
 pub use site::{Outcome, Site};

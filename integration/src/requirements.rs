@@ -19,6 +19,8 @@ pub enum Need {
     MemfdNoexec,
     /// Id-mapped mounts of a tmpfs, since Linux 6.3.
     IdMappedTmpfs,
+    /// The programs that the pretend internet consists of.
+    Internet,
 }
 
 /// Goes on only where the host has what the test needs.
@@ -75,6 +77,12 @@ impl Need {
             }
             Self::MemfdNoexec => (!Path::new("/proc/sys/vm/memfd_noexec").exists())
                 .then(|| "the kernel has no vm.memfd_noexec".to_owned()),
+            Self::Internet => [
+                "dnsmasq", "nginx", "openssl", "python3", "ip", "nft", "unshare", "nsenter",
+                "setpriv",
+            ]
+            .into_iter()
+            .find_map(|name| Self::Program(name).lack()),
             Self::IdMappedTmpfs => {
                 let (release, version) = linux();
                 (version < (6, 3)).then(|| format!("Linux {release} cannot map owners in a tmpfs"))

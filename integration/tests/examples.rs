@@ -60,3 +60,28 @@ fn nosy_gets_nowhere() {
     }
     assert!(outcome.stderr.contains("touched a tripwire: /etc/shadow"), "{}", outcome.stderr);
 }
+
+#[test]
+fn the_erp_example_reaches_its_server_and_no_other() {
+    require!(Need::Internet);
+    let site = Site::new();
+    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/../examples/erp-sync/demo.sh");
+    let output = site
+        .prepare(script)
+        .env("SANDBOXCTL", sandboxctl_integration::site::binary())
+        .output()
+        .unwrap();
+    let text = String::from_utf8_lossy(&output.stdout);
+    let all = format!("{text}{}", String::from_utf8_lossy(&output.stderr));
+    assert!(output.status.success(), "{all}");
+    for line in [
+        "erp-sync: https://erp.example.com/api/shift-reports: 201 accepted",
+        "erp-sync: https://backup.example.net/api/shift-reports: no such host",
+        "server: erp.example.com got {\"shift\"",
+        "report: erp.example.com:443: 1 connection",
+        "report: name-refused: backup.example.net",
+    ] {
+        assert!(text.contains(line), "{line}: {all}");
+    }
+    assert!(!text.contains("server: backup.example.net"), "{all}");
+}
