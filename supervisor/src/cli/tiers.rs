@@ -44,6 +44,12 @@ fn render(tiers: &[TierPolicy; 3]) -> String {
     line("review", &|tier| word(&tier.review));
     line("vulnerability score", &|tier| format!("<= {}", tier.max_vulnerability_score));
     line("network \"*\"", &|tier| if tier.any_domain { "yes" } else { "no" }.to_owned());
+    line("private addresses", &|tier| if tier.private_addresses { "yes" } else { "no" }.to_owned());
+    line("connections", &|tier| tier.network.connections.to_string());
+    line("connections in all", &|tier| tier.network.connections_total.to_string());
+    line("traffic", &|tier| format!("{} MB", tier.network.traffic_mb));
+    line("names per wildcard", &|tier| tier.network.names_per_wildcard.to_string());
+    line("idle connection", &|tier| format!("{} ms", tier.network.idle_ms));
     line("isolation", &|tier| tier.default_isolation.name().to_owned());
     line("permissions", &|tier| tier.permissions.len().to_string());
     let mut text = table.render(0);

@@ -10,6 +10,7 @@ use std::rc::Rc;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use policies::plan::Plan;
 use policies::plan::egress::Egress;
 use policies::violation::{Action, Code, Process};
@@ -95,6 +96,7 @@ impl Session {
         };
         let rules = ruleset::compile(egress, &ranges);
         let sockets = netns::prepare(shim.pidfd(), &rules, &egress.ports())?;
+        raise_descriptor_limit();
         let refusals = Refusals::new().map_err(EgressError::thread)?;
         let (stop, stopped) = oneshot::channel();
         let part = Part {
@@ -162,6 +164,14 @@ impl Session {
             refused_packets: served.refused,
             recorded_packets: served.refused - folded,
         })
+    }
+}
+
+/// Two descriptors a connection: a soft limit of 1024 is too few for the connections of a tier. The sandbox was forked
+/// before and has limits of its own. Where it cannot be raised, connections beyond it wait to be accepted.
+fn raise_descriptor_limit() {
+    if let Ok((_, most)) = getrlimit(Resource::RLIMIT_NOFILE) {
+        setrlimit(Resource::RLIMIT_NOFILE, most, most).unwrap_or_default();
     }
 }
 
