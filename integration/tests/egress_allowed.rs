@@ -133,3 +133,32 @@ print(json.dumps(attempt(lambda: socket.socket(socket.AF_INET, socket.SOCK_DGRAM
     let bundle = Bundle::python(program).manifest("[network]\nallow = [\"a.example.com\"]\n");
     site.run(&bundle).expect(126);
 }
+
+#[test]
+fn a_thousand_connections_at_once() {
+    require!(Need::Internet);
+    let site = Site::new();
+    let internet = Internet::new(&site);
+    let program = r#"
+import socket
+all = [socket.create_connection(("mq.example.com", 5671), 60) for _ in range(1000)]
+for number, connection in enumerate(all):
+    connection.sendall(str(number).encode())
+good = 0
+for number, connection in enumerate(all):
+    connection.settimeout(60)
+    good += connection.recv(100).decode() == str(number)
+print(good)
+"#;
+    let rules = "{ host = \"mq.example.com\", ports = [5671], tls = \"opaque\" }";
+    let many = bundle(&internet, Bundle::python(program), rules);
+    let outcome = internet.run_with(&site, &many.clone().tier("enterprise"), &["--dev"]);
+    outcome.expect(0).well_behaved();
+    assert_eq!(outcome.stdout, "1000\n");
+    assert_eq!(flow(&outcome, "mq.example.com", 5671)["connections"], 1000);
+    // A community extension has 64 at once: the others are reset and recorded.
+    let outcome = internet.run(&site, &many);
+    let refused = outcome.recorded("connection-limit", "host", "mq.example.com");
+    assert_eq!(refused["rule"], "tier: network.connections");
+    assert_eq!(flow(&outcome, "mq.example.com", 5671)["connections"], 64);
+}
