@@ -23,11 +23,15 @@ pub const TABLE: &str = "sandboxctl";
 pub const REFUSED: &str = "refused";
 /// The group of the packet log; each namespace has its own.
 pub const LOG_GROUP: u16 = 1;
-/// Distinct destinations of which the first packet is always logged; further ones are logged at the rate below.
-const DESTINATIONS: u32 = 4096;
-/// Packets to destinations that were logged before: this many a second are logged again.
+/// So many packets a second are logged, wherever they go.
 const RATE: u32 = 20;
 const BURST: u32 = 100;
+/// Beyond that, so many packets a second to destinations that were not logged in the last second: a flood at one does not
+/// hide another. Bounded too, or a scan would fill the set and the log.
+const NEW_RATE: u32 = 50;
+const NEW_BURST: u32 = 50;
+const DESTINATIONS: u32 = 1024;
+const REMEMBERED_S: u32 = 1;
 /// Bytes of a packet that are logged: both headers, with room for IPv6 extension headers.
 pub(super) const SNAP: u32 = 128;
 
@@ -103,17 +107,17 @@ impl Ruleset {
             write!(
                 out,
                 "\tset {set} {{\n\t\ttype {address} . inet_proto . inet_service\n\t\tsize {DESTINATIONS}\n\
-                 \t\tflags timeout\n\t\ttimeout 1h\n\t}}\n\n"
+                 \t\tflags timeout\n\t\ttimeout {REMEMBERED_S}s\n\t}}\n\n"
             )
             .unwrap_or_default();
         }
         let (v4, v6) = (self.ranges.synthetic_v4.trunc(), self.ranges.synthetic_v6.trunc());
         let output = [
             "type filter hook output priority filter; policy drop;".to_owned(),
-            "ip daddr 127.0.0.0/8 accept".to_owned(),
+            "ip saddr 127.0.0.0/8 ip daddr 127.0.0.0/8 accept".to_owned(),
             "ip6 daddr ::1 accept".to_owned(),
             "tcp flags & rst == rst accept".to_owned(),
-            format!("ip daddr {v4} tcp dport @ports accept"),
+            format!("ip saddr {v4} ip daddr {v4} tcp dport @ports accept"),
             format!(
                 "ip saddr {v4} ip daddr {v4} tcp sport @ports tcp flags & (syn | ack) != syn accept"
             ),
@@ -128,13 +132,16 @@ impl Ruleset {
         let log = format!("log snaplen {SNAP} group {LOG_GROUP}");
         let first = |family: &str, set: &str| {
             let key = format!("{family} daddr . meta l4proto . th dport");
-            format!("{key} != @{set} add @{set} {{ {key} }} {log} goto answer")
+            format!(
+                "{key} != @{set} limit rate {NEW_RATE}/second burst {NEW_BURST} packets \
+                 add @{set} {{ {key} }} {log} goto answer"
+            )
         };
         let refuse = [
             format!("counter name \"{REFUSED}\""),
+            format!("limit rate {RATE}/second burst {BURST} packets {log} goto answer"),
             first("ip", "seen4"),
             first("ip6", "seen6"),
-            format!("limit rate {RATE}/second burst {BURST} packets {log}"),
             "goto answer".to_owned(),
         ];
         let answer = [
@@ -160,7 +167,8 @@ impl Ruleset {
         };
         let seen = |name: &str, address: &str| {
             let kind = json!([address, "inet_proto", "inet_service"]);
-            let more = json!({ "flags": ["timeout"], "timeout": 3600, "size": DESTINATIONS });
+            let more =
+                json!({ "flags": ["timeout"], "timeout": REMEMBERED_S, "size": DESTINATIONS });
             set(name, kind, more)
         };
         let mut objects = vec![
@@ -195,6 +203,7 @@ impl Ruleset {
         let mut rules = vec![
             // Its own processes, and the resolver.
             json!([
+                matches("==", payload("ip", "saddr"), prefix("127.0.0.0".to_owned(), 8)),
                 matches("==", payload("ip", "daddr"), prefix("127.0.0.0".to_owned(), 8)),
                 accept
             ]),
@@ -203,12 +212,16 @@ impl Ruleset {
             json!([matches("==", json!({ "&": [flags, "rst"] }), json!("rst")), accept]),
         ];
         for (family, range) in families {
-            // To the proxy.
-            rules.push(json!([
-                matches("==", payload(family, "daddr"), range.clone()),
-                matches("==", payload("tcp", "dport"), json!("@ports")),
-                accept
-            ]));
+            // To the proxy. From another source the replies would go to a third address, and the client would wait for
+            // them; IPv6 clients have ::1 for a source, and can have no other.
+            let mut rule = Vec::new();
+            if family == "ip" {
+                rule.push(matches("==", payload(family, "saddr"), range.clone()));
+            }
+            rule.push(matches("==", payload(family, "daddr"), range.clone()));
+            rule.push(matches("==", payload("tcp", "dport"), json!("@ports")));
+            rule.push(accept.clone());
+            rules.push(Value::from(rule));
             // Its replies. Who binds such a port and opens a connection from it sends a bare SYN.
             rules.push(json!([
                 matches("==", payload(family, "saddr"), range.clone()),
@@ -228,7 +241,7 @@ impl Ruleset {
     }
 }
 
-/// Counts every packet, logs the first to each destination, and some of the others.
+/// Counts every packet and logs some: see the rates above.
 fn refuse() -> Vec<Value> {
     let log = json!({ "log": { "group": LOG_GROUP, "snaplen": SNAP } });
     let answer = json!({ "goto": { "target": "answer" } });
@@ -240,6 +253,7 @@ fn refuse() -> Vec<Value> {
         ] });
         json!([
             matches("!=", key.clone(), json!(set)),
+            { "limit": { "rate": NEW_RATE, "per": "second", "burst": NEW_BURST } },
             { "set": { "op": "add", "elem": key, "set": set } },
             log,
             answer
@@ -247,9 +261,9 @@ fn refuse() -> Vec<Value> {
     };
     vec![
         json!([{ "counter": REFUSED }]),
+        json!([{ "limit": { "rate": RATE, "per": "second", "burst": BURST } }, log, answer]),
         first("ip", "@seen4"),
         first("ip6", "@seen6"),
-        json!([{ "limit": { "rate": RATE, "per": "second", "burst": BURST } }, log]),
         json!([answer]),
     ]
 }

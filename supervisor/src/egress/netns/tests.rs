@@ -164,3 +164,41 @@ fn the_calling_thread_comes_back() {
     assert_eq!(made.unwrap().proxies.len(), 2);
     assert_eq!(here(), before);
 }
+
+#[test]
+fn a_foreign_source_address_is_refused_and_waits_for_nothing() {
+    in_namespace(|| {
+        let sockets = namespace(&[443]);
+        let fd =
+            socket(AddressFamily::Inet, SockType::Stream, SockFlag::SOCK_CLOEXEC, None).unwrap();
+        setsockopt(&fd, sockopt::IpFreebind, &true).unwrap();
+        bind(fd.as_raw_fd(), &SockaddrIn::new(9, 9, 9, 9, 0)).unwrap();
+        let to = SockaddrIn::new(198, 18, 0, 2, 443);
+        assert_eq!(nix::sys::socket::connect(fd.as_raw_fd(), &to), Err(Errno::ECONNREFUSED));
+        let client = UdpSocket::bind("9.9.9.9:0").unwrap();
+        let error = client.send_to(b"x", "127.0.0.1:53").unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::PermissionDenied);
+        let packets = logged(&sockets);
+        assert!(seen(&packets, "198.18.0.2", 443, libc::IPPROTO_TCP), "{packets:?}");
+        assert!(seen(&packets, "127.0.0.1", 53, libc::IPPROTO_UDP), "{packets:?}");
+    });
+}
+
+#[test]
+fn a_scan_does_not_fill_the_log_for_what_comes_after_it() {
+    in_namespace(|| {
+        let sockets = namespace(&[443]);
+        let client = UdpSocket::bind("0.0.0.0:0").unwrap();
+        for host in 0..4096_u32 {
+            let to = Ipv4Addr::from(0xcb00_0000 + host);
+            client.send_to(b"x", (to, 9)).unwrap_err();
+        }
+        let scanned = logged(&sockets).len();
+        assert!(scanned < 2000, "{scanned}");
+        std::thread::sleep(Duration::from_millis(1500));
+        client.send_to(b"x", "169.254.169.254:80").unwrap_err();
+        let packets = logged(&sockets);
+        assert!(seen(&packets, "169.254.169.254", 80, libc::IPPROTO_UDP), "{packets:?}");
+        assert_eq!(sockets.counters.read().unwrap().refused, 4097);
+    });
+}

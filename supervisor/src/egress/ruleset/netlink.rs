@@ -3,7 +3,10 @@
 //! Names are those of `linux/netfilter/nf_tables.h`. A test compares what the kernel lists afterwards with what it lists
 //! when `nft` has loaded the same rules.
 
-use super::{BURST, DESTINATIONS, LOG_GROUP, RATE, REFUSED, Ruleset, SNAP, TABLE};
+use super::{
+    BURST, DESTINATIONS, LOG_GROUP, NEW_BURST, NEW_RATE, RATE, REFUSED, REMEMBERED_S, Ruleset,
+    SNAP, TABLE,
+};
 use crate::sys::nlmsg::{Request, nested};
 
 /// `NFNL_SUBSYS_NFTABLES`.
@@ -109,7 +112,15 @@ pub(super) fn batch(rules: &Ruleset) -> Vec<Request> {
 
 fn output(ranges: &[Range; 2]) -> Vec<Request> {
     let mut rules = vec![
-        rule("output", family(V4).load(NETWORK, 16, 1).compare(EQUAL, &[127]).accept()),
+        rule(
+            "output",
+            family(V4)
+                .load(NETWORK, 12, 1)
+                .compare(EQUAL, &[127])
+                .load(NETWORK, 16, 1)
+                .compare(EQUAL, &[127])
+                .accept(),
+        ),
         rule(
             "output",
             family(V6).load(NETWORK, 24, 16).compare(EQUAL, &Ipv6Loopback::BYTES).accept(),
@@ -117,7 +128,11 @@ fn output(ranges: &[Range; 2]) -> Vec<Request> {
         rule("output", tcp(Expressions::new()).flags(RST, EQUAL, RST).accept()),
     ];
     for range in ranges {
-        let to = family(range.family).within(range, range.family.destination);
+        let mut to = family(range.family);
+        if range.family.number == NFPROTO_IPV4 {
+            to = to.within(range, range.family.source);
+        }
+        let to = to.within(range, range.family.destination);
         rules.push(rule("output", tcp(to).load(TRANSPORT, 2, 2).lookup("ports", 1, 0).accept()));
         let from = family(range.family)
             .within(range, range.family.source)
@@ -136,14 +151,18 @@ fn output(ranges: &[Range; 2]) -> Vec<Request> {
 
 fn refuse() -> Vec<Request> {
     let first = |own: Family, set: &str, id: u32| {
-        let rule = family(own).destination(own).lookup(set, id, 1).destination(own);
+        let rule = family(own)
+            .destination(own)
+            .lookup(set, id, 1)
+            .limit(NEW_RATE, NEW_BURST)
+            .destination(own);
         rule.remember(set, id).log().goto("answer")
     };
     vec![
         rule("refuse", Expressions::new().count()),
+        rule("refuse", Expressions::new().limit(RATE, BURST).log().goto("answer")),
         rule("refuse", first(V4, "seen4", 2)),
         rule("refuse", first(V6, "seen6", 3)),
-        rule("refuse", Expressions::new().limit().log()),
         rule("refuse", Expressions::new().goto("answer")),
     ]
 }
@@ -257,10 +276,10 @@ impl Expressions {
         self.add("log", &[(1, &group), (3, &be32(SNAP)), (4, &0_u16.to_be_bytes())])
     }
 
-    fn limit(self) -> Self {
-        let rate = u64::from(RATE).to_be_bytes();
+    fn limit(self, rate: u32, burst: u32) -> Self {
+        let rate = u64::from(rate).to_be_bytes();
         let second = 1_u64.to_be_bytes();
-        let (burst, packets) = (be32(BURST), be32(0));
+        let (burst, packets) = (be32(burst), be32(0));
         self.add("limit", &[(1, &rate), (2, &second), (3, &burst), (4, &packets), (5, &be32(0))])
     }
 
@@ -336,7 +355,7 @@ fn set(name: &str, id: u32, flags: u32, kind: u32, lengths: &[u32]) -> Request {
 
 fn seen(name: &str, id: u32, address: u32, length: u32) -> Request {
     let kind = (address << 12) | (TYPE_INET_PROTOCOL << 6) | TYPE_INET_SERVICE;
-    let timeout = 3_600_000_u64.to_be_bytes();
+    let timeout = (u64::from(REMEMBERED_S) * 1000).to_be_bytes();
     set(name, id, NFT_SET_TIMEOUT | NFT_SET_EVAL, kind, &[length, 1, 2])
         .attribute(9 | NESTED, &nested(&[(1, &be32(DESTINATIONS))]))
         .attribute(11, &timeout)
