@@ -106,17 +106,18 @@ fn the_operator_can_forbid_that() {
 
 /// What does not exist yet is refused with that reason, whoever asks.
 #[test]
-fn what_does_not_exist_yet_is_refused() {
+fn what_does_not_exist_or_is_above_the_tier_is_refused() {
     require!();
     let site = Site::new();
     let bundles = [
         (Bundle::probe(&["true"]).isolation("partial"), "partial"),
         (Bundle::probe(&["true"]).tier("enterprise").isolation("none"), "none"),
+        // Exists, and not in this tier.
         (
             Bundle::probe(&["true"])
                 .permission("EXTERNAL_API_CALLS")
-                .manifest("[network]\nallow = [\"api.example.com\"]\n"),
-            "network",
+                .manifest("[network]\nallow = [\"*\"]\n"),
+            "any-domain-above-tier",
         ),
     ];
     for (bundle, word) in bundles {
