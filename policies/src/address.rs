@@ -82,8 +82,12 @@ const METADATA_V4: [Ipv4Addr; 5] = [
     Ipv4Addr::new(192, 0, 0, 192),
 ];
 
-/// Amazon's.
-const METADATA_V6: Ipv6Addr = Ipv6Addr::new(0xfd00, 0xec2, 0, 0, 0, 0, 0, 0x254);
+/// Amazon's, for machines and for pods; Google's.
+const METADATA_V6: [Ipv6Addr; 3] = [
+    Ipv6Addr::new(0xfd00, 0xec2, 0, 0, 0, 0, 0, 0x254),
+    Ipv6Addr::new(0xfd00, 0xec2, 0, 0, 0, 0, 0, 0x23),
+    Ipv6Addr::new(0xfd20, 0xce, 0, 0, 0, 0, 0, 0x254),
+];
 
 fn classify_v4(address: Ipv4Addr) -> AddressClass {
     if METADATA_V4.contains(&address) {
@@ -105,7 +109,7 @@ fn classify_v4(address: Ipv4Addr) -> AddressClass {
 }
 
 fn classify_v6(address: Ipv6Addr) -> AddressClass {
-    if address == METADATA_V6 {
+    if METADATA_V6.contains(&address) {
         return AddressClass::Metadata;
     }
     let segments = address.segments();

@@ -134,7 +134,9 @@ fn numbers(
     let mut ports = Vec::with_capacity(list.len());
     for item in list {
         let number = item.get_ref().as_integer();
-        let Some(port) = number.and_then(|number| number.as_str().parse::<u64>().ok()) else {
+        let Some(port) =
+            number.and_then(|number| u64::from_str_radix(number.as_str(), number.radix()).ok())
+        else {
             reader.report(item.span(), code::BAD_DOMAIN, "a port is a whole number", HINT);
             return None;
         };

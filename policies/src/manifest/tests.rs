@@ -324,7 +324,7 @@ fn network(entries: &str) -> Result<Vec<crate::domain::DomainRule>, Vec<(String,
 fn rules_have_ports_modes_and_address_policies() {
     use crate::domain::{AddressPolicy, TlsMode};
     let rules = network(
-        "\"API.Example.com.:8443,80\", \"bücher.example\", { host = \"mq.example.com\", ports = [5671], \
+        "\"API.Example.com.:8443,80\", \"bücher.example\", { host = \"mq.example.com\", ports = [0x1627], \
          tls = \"opaque\" }, { host = \"erp.corp.example\", addresses = \"private\" }, \"*:80,443\"",
     )
     .unwrap();
