@@ -140,6 +140,7 @@ impl Connection<'_> {
             usage: &self.context.usage,
             most: limits.traffic_mb.saturating_mul(MIB),
             idle: Duration::from_millis(limits.idle_ms),
+            buffers: &self.context.usage.buffers,
         }
     }
 

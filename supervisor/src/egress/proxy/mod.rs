@@ -15,6 +15,7 @@ use tokio::time::sleep;
 
 use super::context::Context;
 
+mod bulk;
 mod connection;
 mod dial;
 mod http;
@@ -32,6 +33,7 @@ pub struct Usage {
     open: Cell<u64>,
     total: Cell<u64>,
     bytes: Cell<u64>,
+    buffers: bulk::Buffers,
 }
 
 impl Usage {

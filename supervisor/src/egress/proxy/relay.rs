@@ -15,12 +15,9 @@ use tokio::task::yield_now;
 use tokio::time::{Instant, sleep_until};
 
 use super::Usage;
+use super::bulk::{BULK, Buffers, Pipe};
 use super::http::{self, Requests};
-use super::sniff::read;
 use crate::egress::traffic::Flow;
-
-/// Bytes that are read at once.
-const BUFFER: usize = 64 * 1024;
 
 /// What a relay is counted in and bounded by.
 #[derive(Clone, Copy, Debug)]
@@ -33,6 +30,30 @@ pub(super) struct Meter<'a> {
     pub(super) most: u64,
     /// Nothing may stand still for longer.
     pub(super) idle: Duration,
+    /// Of all connections.
+    pub(super) buffers: &'a Buffers,
+}
+
+impl Meter<'_> {
+    /// How much to read: what the run may still pass on, or a single byte, which tells an end from too much.
+    fn room(&self) -> usize {
+        usize::try_from(self.left()).unwrap_or(usize::MAX).max(1)
+    }
+
+    /// Bytes that the run may still pass on.
+    fn left(&self) -> u64 {
+        self.most.saturating_sub(self.usage.bytes())
+    }
+
+    /// Counts bytes that were read and are to be passed on.
+    fn reserve(&self, length: usize) -> Result<(), End> {
+        let length = count_of(length);
+        if length > self.left() {
+            return Err(End::Traffic);
+        }
+        self.usage.add(length);
+        Ok(())
+    }
 }
 
 /// How a relay ended.
@@ -125,51 +146,91 @@ struct Direction<'a> {
 
 impl Direction<'_> {
     async fn run(&self, first: Vec<u8>, mut requests: Option<Requests>) -> Result<(), End> {
+        self.meter.reserve(first.len())?;
         self.write(&first).await?;
         drop(first);
-        let mut buffer = vec![0; BUFFER];
-        let mut checked = Vec::new();
+        let mut carried = 0;
         loop {
-            let length = read(self.from, &mut buffer).await.map_err(|_| self.lost.0.clone())?;
-            self.moved.set(Instant::now());
+            let (buffer, length) = self.read().await?;
+            if length == 0 {
+                self.meter.buffers.give(buffer);
+                return self.finish();
+            }
+            let passed = match &mut requests {
+                Some(requests) => self.write_checked(requests, &buffer[..length]).await,
+                None => self.write(&buffer[..length]).await,
+            };
+            self.meter.buffers.give(buffer);
+            passed?;
+            carried += count_of(length);
+            // The other connections' turn.
+            yield_now().await;
+            if requests.is_none()
+                && carried >= BULK
+                && let Ok(pipe) = Pipe::new()
+            {
+                return self.splice(&pipe).await;
+            }
+        }
+    }
+
+    /// Passes everything else on without looking at it.
+    async fn splice(&self, pipe: &Pipe) -> Result<(), End> {
+        loop {
+            let filled = pipe.fill(self.from, || self.meter.room()).await;
+            let length = filled.map_err(|_| self.lost.0.clone())?;
             if length == 0 {
                 return self.finish();
             }
-            let read = &buffer[..length];
-            if let Some(requests) = &mut requests {
-                checked.clear();
-                let result = requests.feed(read, &mut checked);
-                // What comes before a refused request was fine.
-                self.write(&checked).await?;
-                result.map_err(End::Refused)?;
-            } else {
-                self.write(read).await?;
+            self.meter.reserve(length)?;
+            self.moved.set(Instant::now());
+            let mut left = length;
+            while left > 0 {
+                let passed = pipe.drain(self.to, left).await.map_err(|_| self.lost.1.clone())?;
+                self.passed(passed);
+                left -= passed;
             }
-            // The other connections' turn.
             yield_now().await;
         }
+    }
+
+    async fn read(&self) -> Result<(Vec<u8>, usize), End> {
+        let read = self.meter.buffers.read(self.from, || self.meter.room()).await;
+        let (buffer, length) = read.map_err(|_| self.lost.0.clone())?;
+        self.meter.reserve(length)?;
+        self.moved.set(Instant::now());
+        Ok((buffer, length))
+    }
+
+    async fn write_checked(&self, requests: &mut Requests, bytes: &[u8]) -> Result<(), End> {
+        let mut checked = Vec::new();
+        let result = requests.feed(bytes, &mut checked);
+        // What comes before a refused request was fine.
+        self.write(&checked).await?;
+        result.map_err(End::Refused)
     }
 
     async fn write(&self, mut bytes: &[u8]) -> Result<(), End> {
         while !bytes.is_empty() {
             let length = write(self.to, bytes).await.map_err(|_| self.lost.1.clone())?;
-            self.moved.set(Instant::now());
-            self.count(u64::try_from(length).unwrap_or(u64::MAX))?;
+            self.passed(length);
             bytes = bytes.get(length..).unwrap_or_default();
         }
         Ok(())
     }
-
-    fn count(&self, length: u64) -> Result<(), End> {
-        self.bytes.fetch_add(length, Ordering::Relaxed);
-        self.meter.usage.add(length);
-        if self.meter.usage.bytes() >= self.meter.most { Err(End::Traffic) } else { Ok(()) }
+    fn passed(&self, length: usize) {
+        self.bytes.fetch_add(count_of(length), Ordering::Relaxed);
+        self.moved.set(Instant::now());
     }
 
     /// Passes the end on: the other direction may go on.
     fn finish(&self) -> Result<(), End> {
         shutdown(self.to.as_raw_fd(), Shutdown::Write).map_err(|_| self.lost.1.clone())
     }
+}
+
+fn count_of(length: usize) -> u64 {
+    u64::try_from(length).unwrap_or(u64::MAX)
 }
 
 /// Writes what there is room for, or waits until there is some.

@@ -59,8 +59,13 @@ impl Rig {
         let (server_end, to_server) = pair();
         let client = thread::spawn(move || client(client_end));
         let server = thread::spawn(move || server(server_end));
-        let meter =
-            Meter { flow: &self.flow, usage: &self.usage, most: self.most, idle: self.idle };
+        let meter = Meter {
+            flow: &self.flow,
+            usage: &self.usage,
+            most: self.most,
+            idle: self.idle,
+            buffers: &self.usage.buffers,
+        };
         let (first, requests) = (std::mem::take(&mut self.first), self.requests.take());
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         let end = runtime.block_on(async {
@@ -185,16 +190,73 @@ fn nothing_moves_for_ever() {
 
 #[test]
 fn the_run_has_so_many_bytes() {
-    let mut rig = Rig { most: 1 << 20, ..Rig::default() };
-    let (end, was_reset, ()) = rig.run(
-        |client| is_reset(&client),
+    // Copied, and spliced.
+    for most in [10_000, (1 << 20) + 1] {
+        let mut rig = Rig { most, ..Rig::default() };
+        let (end, was_reset, ()) = rig.run(
+            |client| is_reset(&client),
+            |mut server| {
+                while server.write_all(&[0; 4096]).is_ok() {}
+            },
+        );
+        assert_eq!((end, was_reset), (End::Traffic, true));
+        assert_eq!((rig.usage.bytes(), rig.bytes()), (most, (0, most)), "to the byte");
+    }
+}
+
+#[test]
+fn the_last_byte_of_a_run_may_be_the_last_of_a_connection() {
+    for most in [10_000_usize, (1 << 20) + 1] {
+        let mut rig = Rig { most: most.try_into().unwrap(), ..Rig::default() };
+        let (end, got, ()) = rig.run(
+            move |client| read_all(&client),
+            move |mut server| server.write_all(&pattern(most, 3)).unwrap(),
+        );
+        assert_eq!(end, End::Done);
+        assert!(got == pattern(most, 3));
+    }
+}
+
+#[test]
+fn a_slow_reader_gets_everything() {
+    const LENGTH: usize = 3 << 20;
+    let mut rig = Rig::default();
+    let (end, got, ()) = rig.run(
+        |mut client| {
+            let mut got = Vec::new();
+            let mut piece = [0; 10_000];
+            while let Ok(length @ 1..) = client.read(&mut piece) {
+                got.extend_from_slice(&piece[..length]);
+                if got.len() < 1 << 20 {
+                    thread::sleep(Duration::from_millis(1));
+                }
+            }
+            got
+        },
+        |mut server| server.write_all(&pattern(LENGTH, 4)).unwrap(),
+    );
+    assert_eq!(end, End::Done);
+    assert!(got == pattern(LENGTH, 4));
+}
+
+#[test]
+fn a_reset_of_a_spliced_connection_is_passed_on() {
+    let (end, got, ()) = Rig::default().run(
+        |mut client| {
+            let mut got = vec![0; 2 << 20];
+            client.read_exact(&mut got).unwrap();
+            client.write_all(b"enough").unwrap();
+            (got == pattern(2 << 20, 5), is_reset(&client))
+        },
         |mut server| {
-            while server.write_all(&[0; 4096]).is_ok() {}
+            server.write_all(&pattern(2 << 20, 5)).unwrap();
+            let mut word = [0; 6];
+            server.read_exact(&mut word).unwrap();
+            let none = nix::libc::linger { l_onoff: 1, l_linger: 0 };
+            setsockopt(&server, sockopt::Linger, &none).unwrap();
         },
     );
-    assert_eq!((end, was_reset), (End::Traffic, true));
-    // The last read goes beyond by a buffer at most.
-    assert!((1 << 20..(1 << 20) + 65536).contains(&rig.usage.bytes()), "{}", rig.usage.bytes());
+    assert_eq!((end, got), (End::Server, (true, true)));
 }
 
 #[test]
