@@ -4,6 +4,8 @@
 //! too, so what a sandbox must not reach would answer. Nothing has a name on the host; both namespaces end with the
 //! value, or with the test's process.
 
+mod guest;
+
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::fs;
@@ -19,6 +21,7 @@ use serde_json::Value;
 use crate::bundle::Built;
 use crate::site::{self, Started};
 use crate::{Bundle, Outcome, Site};
+pub use guest::Guest;
 
 /// Of `a.example.com`, `b.example.com` and `hidden.example.com` together, as at a hoster. Addresses of the pretend
 /// internet are public ones: those for documentation are not.
@@ -142,10 +145,7 @@ impl Internet {
     /// A program on the joined host, ended after a while.
     #[must_use]
     pub fn command(&self, program: impl AsRef<std::ffi::OsStr>) -> Command {
-        let mut command = Command::new("timeout");
-        command.args(["60", "nsenter", "--target", &self.host.child.id().to_string()]);
-        command.args(["--net", "--mount", "--"]).arg(program).stdin(Stdio::null());
-        command
+        self.host.command(program)
     }
 
     /// `sandboxctl run` on the joined host. The process is the supervisor itself.
@@ -340,6 +340,14 @@ impl Holder {
         let said = fs::read_to_string(log).unwrap();
         assert_eq!(line, "ready\n", "{words:?}: {said}");
         holder
+    }
+
+    /// A program in these namespaces, ended after a while.
+    fn command(&self, program: impl AsRef<std::ffi::OsStr>) -> Command {
+        let mut command = Command::new("timeout");
+        command.args(["60", "nsenter", "--target", &self.child.id().to_string()]);
+        command.args(["--net", "--mount", "--"]).arg(program).stdin(Stdio::null());
+        command
     }
 
     fn say(&self, line: &str) {

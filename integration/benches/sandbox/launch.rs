@@ -14,18 +14,24 @@ const WARM_UP: usize = 5;
 
 pub(crate) fn measure(bench: &Bench) -> Result<()> {
     let mut all = competitors::all(bench)?;
-    println!("\n### Launch of a static `true`, ms\n");
-    let back_to_back = series(&mut all, bench.runs, Duration::ZERO)?;
-    let paused = series(&mut all, bench.runs, PAUSE)?;
+    table(bench, "Launch of a static `true`, ms", "bwrap with the same tree", &mut all)
+}
+
+/// Launches all of them in turn and prints a table; `reference` is what the one that is it is called in a sentence.
+pub(crate) fn table(
+    bench: &Bench,
+    title: &str,
+    reference: &str,
+    all: &mut [Competitor],
+) -> Result<()> {
+    println!("\n### {title}\n");
+    let back_to_back = series(all, bench.runs, Duration::ZERO)?;
+    let paused = series(all, bench.runs, PAUSE)?;
+    println!("Median (p10-p90) of {} runs each, interleaved; ratio to {reference}.\n", bench.runs);
     let reference = all
         .iter()
         .position(|competitor| competitor.is_reference)
         .filter(|&index| all[index].command.is_some());
-
-    println!(
-        "Median (p10-p90) of {} runs each, interleaved; ratio to bwrap with the same tree.\n",
-        bench.runs
-    );
     println!("| command | back to back | ratio | {} s apart | ratio |", PAUSE.as_secs_f64());
     println!("|---|--:|--:|--:|--:|");
     for (index, competitor) in all.iter().enumerate() {

@@ -1,10 +1,11 @@
 //! What `sandboxctl run` costs, beside what others take for less: prints the Markdown tables of README's "How fast".
 //!
 //! Run it as root by `scripts/bench`, which builds what it measures. It reads `SANDBOXCTL` (the binary), `BENCH_DIR` (a
-//! folder for its programs and its state) and `BENCH_RUNS` (launches a command, 60).
+//! folder for its programs and its state), `BENCH_RUNS` (launches a command, 60) and `BENCH_PARTS` (all).
 
 mod competitors;
 mod deadline;
+mod egress;
 mod launch;
 mod memory;
 mod programs;
@@ -71,12 +72,31 @@ fn machine() -> String {
     )
 }
 
+/// A part of the bench, by the name that selects it.
+type Part = (&'static str, fn(&Bench) -> Result<()>);
+
+const PARTS: [Part; 5] = [
+    ("launch", launch::measure),
+    ("syscalls", syscalls::measure),
+    ("memory", memory::measure),
+    ("deadline", deadline::measure),
+    ("egress", egress::measure),
+];
+
 fn main() -> Result<()> {
+    let wanted = env::var("BENCH_PARTS").unwrap_or_default();
+    let wanted: Vec<&str> = wanted.split_whitespace().collect();
+    if let Some(unknown) = wanted.iter().find(|name| PARTS.iter().all(|(part, _)| part != *name)) {
+        let names: Vec<&str> = PARTS.iter().map(|(name, _)| *name).collect();
+        return Err(format!("there is no part {unknown}: {}", names.join(", ")).into());
+    }
     let bench = Bench::from_environment()?;
     programs::build(&bench.folder)?;
     println!("Machine: {}.", machine());
-    launch::measure(&bench)?;
-    syscalls::measure(&bench)?;
-    memory::measure(&bench)?;
-    deadline::measure(&bench)
+    for (name, measure) in PARTS {
+        if wanted.is_empty() || wanted.contains(&name) {
+            measure(&bench)?;
+        }
+    }
+    Ok(())
 }
