@@ -8,15 +8,21 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use hickory_resolver::TokioResolver;
-use hickory_resolver::config::{LookupIpStrategy, ResolveHosts};
+use hickory_resolver::config::ResolveHosts;
 use hickory_resolver::net::runtime::TokioRuntimeProvider;
+use hickory_resolver::proto::rr::RecordType;
 use policies::domain::DomainName;
+use tokio::task::JoinSet;
+use tokio::time::timeout;
 
 /// hosts(5).
 const HOSTS: &str = "/etc/hosts";
 /// For one name server to answer, and for a whole lookup.
 const ANSWER: Duration = Duration::from_secs(2);
 const LOOKUP: Duration = Duration::from_secs(5);
+/// How long IPv6 addresses are waited for when there are IPv4 addresses: name servers exist that never answer for them.
+/// RFC 8305, section 3.
+const GRACE: Duration = Duration::from_millis(50);
 /// Addresses of a name that are looked at.
 const MOST: usize = 16;
 
@@ -63,14 +69,33 @@ impl Upstream {
         let resolver = self.resolver.get_or_init(build).clone()?;
         // The dot at the end: no search list of the host's applies.
         let name = format!("{name}.");
-        let found = tokio::time::timeout(LOOKUP, resolver.lookup_ip(name))
-            .await
-            .map_err(|_| UpstreamError::Timeout)?
-            .map_err(|error| UpstreamError::Lookup { reason: error.to_string() })?;
-        let mut addresses: Vec<IpAddr> = found.iter().take(MOST).collect();
-        addresses.sort_by_key(IpAddr::is_ipv6);
-        Ok(addresses)
+        let mut v6 = JoinSet::new();
+        v6.spawn(ask(TokioResolver::clone(&resolver), name.clone(), RecordType::AAAA));
+        let v4 = ask(TokioResolver::clone(&resolver), name, RecordType::A).await;
+        let patience =
+            if v4.as_ref().is_ok_and(|found| !found.is_empty()) { GRACE } else { LOOKUP };
+        // Given up with the set.
+        let v6 = timeout(patience, v6.join_next()).await.ok().flatten().and_then(Result::ok);
+        let v6 = v6.unwrap_or(Err(UpstreamError::Timeout));
+        match (v4, v6) {
+            (Ok(v4), Ok(v6)) => Ok(v4.into_iter().chain(v6).collect()),
+            (Ok(found), Err(_)) | (Err(_), Ok(found)) => Ok(found),
+            (Err(error), Err(_)) => Err(error),
+        }
     }
+}
+
+/// The addresses of one family.
+async fn ask(
+    resolver: TokioResolver,
+    name: String,
+    kind: RecordType,
+) -> Result<Vec<IpAddr>, UpstreamError> {
+    let found = timeout(LOOKUP, resolver.lookup(name, kind))
+        .await
+        .map_err(|_| UpstreamError::Timeout)?
+        .map_err(|error| UpstreamError::Lookup { reason: error.to_string() })?;
+    Ok(found.answers().iter().filter_map(|record| record.data.ip_addr()).take(MOST).collect())
 }
 
 fn build() -> Result<Rc<TokioResolver>, UpstreamError> {
@@ -79,7 +104,6 @@ fn build() -> Result<Rc<TokioResolver>, UpstreamError> {
     let mut builder =
         TokioResolver::builder(TokioRuntimeProvider::default()).map_err(|error| failed(&error))?;
     let options = builder.options_mut();
-    options.ip_strategy = LookupIpStrategy::Ipv4AndIpv6;
     options.use_hosts_file = ResolveHosts::Never;
     options.cache_size = 0;
     options.timeout = ANSWER;

@@ -2,7 +2,7 @@ use std::net::{IpAddr, TcpListener};
 
 use policies::domain::AddressPolicy;
 
-use super::{Checked, NoServer, check, connect, is_own};
+use super::{Checked, NoServer, alternating, check, connect, is_own};
 
 fn run<T>(task: impl Future<Output = T>) -> T {
     tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(task)
@@ -38,6 +38,20 @@ fn the_next_address_is_tried() {
         Checked { allowed: vec![address("127.0.0.2"), address("127.0.0.1")], refused: vec![] };
     let server = run(connect(&checked, port)).unwrap();
     assert_eq!(server.peer_addr().unwrap(), listener.local_addr().unwrap());
+}
+
+#[test]
+fn families_take_turns() {
+    let order = |addresses: &[&str]| {
+        let addresses: Vec<IpAddr> = addresses.iter().map(|text| address(text)).collect();
+        alternating(&addresses).iter().map(ToString::to_string).collect::<Vec<_>>()
+    };
+    assert_eq!(
+        order(&["9.9.9.1", "9.9.9.2", "9.9.9.3", "2600::1", "2600::2"]),
+        ["9.9.9.1", "2600::1", "9.9.9.2", "2600::2", "9.9.9.3"]
+    );
+    assert_eq!(order(&["2600::1", "2600::2", "9.9.9.1"]), ["2600::1", "9.9.9.1", "2600::2"]);
+    assert!(order(&[]).is_empty());
 }
 
 #[test]
