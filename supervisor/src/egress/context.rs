@@ -5,6 +5,7 @@ use std::cell::RefCell;
 use policies::plan::egress::Egress;
 
 use super::names::Names;
+use super::owner::Owners;
 use super::refusals::Refusals;
 use super::traffic::Traffic;
 use super::upstream::Upstream;
@@ -22,6 +23,8 @@ pub struct Context {
     pub traffic: Traffic,
     /// The host's resolver.
     pub upstream: Upstream,
+    /// Whose connections are.
+    pub owners: Owners,
     /// Counters of the resolver.
     pub queries: super::resolver::Queries,
     /// Counters and caps of the proxy.

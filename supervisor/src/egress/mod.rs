@@ -9,6 +9,7 @@ pub mod error;
 pub mod names;
 pub mod netns;
 pub mod nflog;
+pub mod owner;
 pub mod proxy;
 pub mod ranges;
 pub mod refusals;

@@ -15,6 +15,7 @@ use nix::sys::socket::{
 
 use super::error::EgressError;
 use super::nflog::Nflog;
+use super::owner::Owners;
 use super::ruleset::{REFUSED, Ruleset, TABLE};
 use crate::sys::nlmsg::{Netlink, Request, attributes};
 
@@ -37,6 +38,8 @@ pub struct Sockets {
     pub log: Nflog,
     /// Their number.
     pub counters: Counters,
+    /// Whose connections to the proxy are.
+    pub owners: Owners,
 }
 
 /// Sets the namespace of a process up.
@@ -92,9 +95,11 @@ fn set_up(rules: &Ruleset, ports: &BTreeSet<u16>) -> Result<Sockets, EgressError
         }
     }
     let failed = |source| EgressError::Listen { port: RESOLVER_PORT, source };
+    let dns_tcp = listener_v4(Ipv4Addr::LOCALHOST, RESOLVER_PORT).map_err(failed)?;
     Ok(Sockets {
+        owners: Owners::open(&dns_tcp)?,
         dns_udp: UdpSocket::bind((Ipv4Addr::LOCALHOST, RESOLVER_PORT)).map_err(failed)?,
-        dns_tcp: listener_v4(Ipv4Addr::LOCALHOST, RESOLVER_PORT).map_err(failed)?,
+        dns_tcp,
         proxies,
         log,
         counters,

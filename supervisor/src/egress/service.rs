@@ -193,13 +193,14 @@ impl Part {
             .enable_all()
             .build()
             .map_err(EgressError::thread)?;
-        let Sockets { dns_udp, dns_tcp, proxies, log, counters, .. } = sockets;
+        let Sockets { dns_udp, dns_tcp, proxies, log, counters, owners } = sockets;
         let context = Rc::new(Context {
             names: RefCell::new(Names::new(&self.egress, self.ranges)),
             egress: self.egress,
             refusals: self.refusals,
             traffic: self.traffic,
             upstream: upstream::Upstream::default(),
+            owners,
             queries: resolver::Queries::default(),
             usage: proxy::Usage::default(),
         });

@@ -24,6 +24,7 @@ const MIB: u64 = 1 << 20;
 /// What is known about a connection that a rule allows.
 struct Connection<'a> {
     context: &'a Context,
+    client: &'a TcpStream,
     name: DomainName,
     port: u16,
     rule: &'a DomainRule,
@@ -34,30 +35,37 @@ struct Connection<'a> {
 pub(super) async fn handle(client: TcpStream, port: u16, context: &Context) {
     let Some(connection) = admit(&client, port, context) else { return cut(&client) };
     let Some(entered) = connection.enter() else { return cut(&client) };
-    let served = connection.serve(&client).await;
+    let served = connection.serve().await;
     if served.is_none() {
         cut(&client);
     }
-    drop((client, entered));
+    drop(entered);
 }
 
 /// The name that the connection is meant for, and the rule that allows it.
-fn admit<'a>(client: &TcpStream, port: u16, context: &'a Context) -> Option<Connection<'a>> {
+fn admit<'a>(client: &'a TcpStream, port: u16, context: &'a Context) -> Option<Connection<'a>> {
     let address = client.local_addr().ok()?.ip().to_canonical();
     let Some(name) = context.names.borrow().name_of(address).cloned() else {
-        context.refusals.add(Reason::no_rule().refusal("", Some(address), port), 1);
+        let uid = owner(client, context);
+        context.refusals.add(Reason::no_rule().refusal("", Some(address), port, uid), 1);
         return None;
     };
     let reason = match context.egress.judge(&name, port) {
         Verdict::Allowed(_, rule) => {
             let flow = context.traffic.flow(&name, port);
-            return Some(Connection { context, name, port, rule, flow });
+            return Some(Connection { context, client, name, port, rule, flow });
         }
         Verdict::NoPort(rule) => Reason::port(rule),
         Verdict::NoName => Reason::no_rule(),
     };
-    context.refusals.add(reason.refusal(name.as_str(), None, port), 1);
+    let uid = owner(client, context);
+    context.refusals.add(reason.refusal(name.as_str(), None, port, uid), 1);
     None
+}
+
+/// Whose the connection is: its client end, as the kernel knows it now.
+fn owner(client: &TcpStream, context: &Context) -> Option<u32> {
+    context.owners.uid(client.peer_addr().ok()?, client.local_addr().ok()?)
 }
 
 impl Connection<'_> {
@@ -71,7 +79,8 @@ impl Connection<'_> {
     }
 
     /// The steps of an allowed connection; none where it must be cut.
-    async fn serve(&self, client: &TcpStream) -> Option<()> {
+    async fn serve(&self) -> Option<()> {
+        let client = self.client;
         let opening = sniff::opening(client, self.rule.tls, &self.name, self.port).await;
         let (first, requests) = self.check(opening)?;
         let server = self.dial().await?;
@@ -159,7 +168,8 @@ impl Connection<'_> {
     }
 
     fn record(&self, reason: Reason, address: Option<IpAddr>) {
-        self.context.refusals.add(reason.refusal(self.name.as_str(), address, self.port), 1);
+        let uid = owner(self.client, self.context);
+        self.context.refusals.add(reason.refusal(self.name.as_str(), address, self.port, uid), 1);
     }
 
     fn refuse<T>(&self, reason: Reason, address: Option<IpAddr>) -> Option<T> {

@@ -88,7 +88,13 @@ impl Reason {
     }
 
     /// For the record.
-    pub(super) fn refusal(self, host: &str, address: Option<IpAddr>, port: u16) -> Refusal {
+    pub(super) fn refusal(
+        self,
+        host: &str,
+        address: Option<IpAddr>,
+        port: u16,
+        uid: Option<u32>,
+    ) -> Refusal {
         let object = Object::Endpoint {
             host: host.to_owned(),
             address: address.map(|address| address.to_string()).unwrap_or_default(),
@@ -96,7 +102,7 @@ impl Reason {
             protocol: "tcp".to_owned(),
             detail: self.detail,
         };
-        Refusal { code: self.code, rule: self.rule, object, uid: None }
+        Refusal { code: self.code, rule: self.rule, object, uid }
     }
 }
 

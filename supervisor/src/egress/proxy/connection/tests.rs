@@ -2,7 +2,7 @@
 
 use std::cell::RefCell;
 use std::io::{Read as _, Write as _};
-use std::net::{SocketAddr, TcpStream};
+use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::rc::Rc;
 use std::sync::atomic::Ordering;
 use std::thread;
@@ -15,6 +15,7 @@ use policies::violation::{Code, Object};
 use super::handle;
 use crate::egress::context::Context;
 use crate::egress::names::Names;
+use crate::egress::owner::Owners;
 use crate::egress::proxy::Usage;
 use crate::egress::ranges::Ranges;
 use crate::egress::refusals::{Refusal, Refusals};
@@ -45,6 +46,7 @@ fn context(limits: NetworkLimits) -> Context {
         refusals: Refusals::new().unwrap(),
         traffic: Traffic::default(),
         upstream: Upstream::default(),
+        owners: Owners::open(&TcpListener::bind("127.0.0.1:0").unwrap()).unwrap(),
         queries: Queries::default(),
         usage: Usage::default(),
     }
@@ -94,7 +96,8 @@ fn refusal(
         protocol: "tcp".to_owned(),
         detail: detail.to_owned(),
     };
-    Refusal { code, rule: rule.to_owned(), object, uid: None }
+    let uid = Some(nix::unistd::getuid().as_raw());
+    Refusal { code, rule: rule.to_owned(), object, uid }
 }
 
 /// A client hello for `server`.
