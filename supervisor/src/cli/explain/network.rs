@@ -12,6 +12,7 @@ use serde::Serialize;
 use super::super::Failure;
 use super::super::output::{json, text_out};
 use crate::admit::Decided;
+use crate::egress::netns::RESOLVER_PORT;
 use crate::egress::ranges::Ranges;
 use crate::egress::ruleset;
 use crate::exit;
@@ -147,15 +148,25 @@ fn of_name(egress: &Egress, name: &DomainName, port: u16) -> Why {
         Verdict::NoPort(rule) => (
             format!("[network] allow: {rule} names the host and not the port"),
             Code::PortRefused,
-            format!("add \"{host}:{port}\" to [network] allow"),
+            remedy(&host, port),
         ),
         Verdict::NoName => (
             "no rule names the host; its lookup gets no answer".to_owned(),
             Code::NameRefused,
-            format!("add \"{host}:{port}\" to [network] allow"),
+            remedy(&host, port),
         ),
     };
     Why { host, port, allowed: false, reason, recorded_as: Some(code), remedy: Some(remedy) }
+}
+
+/// A rule that the manifest takes, or why there is none.
+fn remedy(host: &str, port: u16) -> String {
+    if port == RESOLVER_PORT {
+        return format!(
+            "no rule can have port {port}: the sandbox's own name server answers there"
+        );
+    }
+    format!("add \"{host}:{port}\" to [network] allow")
 }
 
 /// `host`, `host:port`, `[v6]`, `[v6]:port` or a bare IPv6 address.
