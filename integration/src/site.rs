@@ -83,6 +83,23 @@ impl Site {
         fs::write(self.config().join("config.toml"), text).unwrap();
     }
 
+    /// Overrides a tier of the operator's by the built-in one with other values: `[("idle_ms", "200")]`.
+    ///
+    /// # Panics
+    /// Where the built-in one has no such key.
+    pub fn change_tier(&self, tier: &str, values: &[(&str, &str)]) {
+        let built_in = Path::new(env!("CARGO_MANIFEST_DIR")).join("../policies/tiers");
+        let text = fs::read_to_string(built_in.join(format!("{tier}.toml"))).unwrap();
+        let mut lines: Vec<String> = text.lines().map(str::to_owned).collect();
+        for (key, value) in values {
+            let line = lines.iter_mut().find(|line| line.starts_with(&format!("{key} = ")));
+            *line.unwrap_or_else(|| panic!("no {key} in {tier}.toml")) = format!("{key} = {value}");
+        }
+        let own = self.config().join("policies/tiers");
+        fs::create_dir_all(&own).unwrap();
+        fs::write(own.join(format!("{tier}.toml")), lines.join("\n")).unwrap();
+    }
+
     /// A command that uses this site's folders.
     #[must_use]
     pub fn prepare(&self, program: impl AsRef<std::ffi::OsStr>) -> Command {

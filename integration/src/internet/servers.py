@@ -70,6 +70,15 @@ async def reset(reader, writer):
     writer.transport.abort()
 
 
+async def cut_short(reader, writer):
+    """Resets in the middle of what it says."""
+    await reader.read(1)
+    writer.write(bytes(1 << 20))
+    await writer.drain()
+    no_linger(writer)
+    writer.transport.abort()
+
+
 async def slow(reader, writer):
     """Reads in small pieces with pauses, so that the sender has to wait."""
     total = 0
@@ -114,7 +123,7 @@ class Datagrams(asyncio.DatagramProtocol):
         self.transport.sendto(data, address)
 
 
-PORTS = {5671: echo, 5672: count, 5673: reset, 5674: slow, 5675: greet, 5676: silent, 5677: last_words, 22: greet}
+PORTS = {5671: echo, 5672: count, 5673: reset, 5674: slow, 5675: greet, 5676: silent, 5677: last_words, 5678: cut_short, 22: greet}
 
 
 async def main():
