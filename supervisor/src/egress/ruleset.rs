@@ -127,6 +127,10 @@ impl Ruleset {
             ),
             "icmp type destination-unreachable accept".to_owned(),
             "icmpv6 type destination-unreachable accept".to_owned(),
+            "meta l4proto igmp drop".to_owned(),
+            "icmpv6 type mld-listener-report drop".to_owned(),
+            "icmpv6 type mld-listener-done drop".to_owned(),
+            "icmpv6 type mld2-listener-report drop".to_owned(),
             "goto refuse".to_owned(),
         ];
         let log = format!("log snaplen {SNAP} group {LOG_GROUP}");
@@ -235,6 +239,14 @@ impl Ruleset {
         for protocol in ["icmp", "icmpv6"] {
             let unreachable = json!("destination-unreachable");
             rules.push(json!([matches("==", payload(protocol, "type"), unreachable), accept]));
+        }
+        // The kernel's own reports of a socket's multicast groups: no attempt of anybody's. A program could send such packets
+        // by raw sockets only, which it has not.
+        let drop = json!({ "drop": null });
+        let igmp = matches("==", json!({ "meta": { "key": "l4proto" } }), json!("igmp"));
+        rules.push(json!([igmp, drop]));
+        for kind in ["mld-listener-report", "mld-listener-done", "mld2-listener-report"] {
+            rules.push(json!([matches("==", payload("icmpv6", "type"), json!(kind)), drop]));
         }
         rules.push(json!([{ "goto": { "target": "refuse" } }]));
         rules

@@ -144,6 +144,26 @@ fn loopback_is_the_sandboxs_own() {
     });
 }
 
+/// What the kernel sends for a socket that joins a group is nobody's attempt.
+#[test]
+fn joining_a_multicast_group_is_no_attempt() {
+    in_namespace(|| {
+        let sockets = namespace(&[443]);
+        let group = Ipv4Addr::new(224, 0, 0, 251);
+        let v4 = UdpSocket::bind("0.0.0.0:0").unwrap();
+        v4.join_multicast_v4(&group, &Ipv4Addr::LOCALHOST).unwrap();
+        let v6 = UdpSocket::bind("[::]:0").unwrap();
+        v6.join_multicast_v6(&"ff02::fb".parse().unwrap(), LOOPBACK).unwrap();
+        // The kernel reports a membership up to a second later, and repeats it.
+        std::thread::sleep(Duration::from_millis(2500));
+        assert_eq!(logged(&sockets), []);
+        assert_eq!(sockets.counters.read().unwrap().refused, 0);
+        // What the program itself sends to the group is.
+        assert!(v4.send_to(b"x", (group, 5353)).is_err());
+        assert!(seen(&logged(&sockets), "224.0.0.251", 5353, libc::IPPROTO_UDP));
+    });
+}
+
 #[test]
 fn the_calling_thread_comes_back() {
     let here = || std::fs::read_link("/proc/thread-self/ns/net").unwrap();

@@ -38,7 +38,12 @@ const NETWORK: u32 = 1;
 const TRANSPORT: u32 = 2;
 const EQUAL: u32 = 0;
 const NOT_EQUAL: u32 = 1;
+const IGMP: u8 = 2;
 const TCP: u8 = 6;
+const ICMPV6: u8 = 58;
+/// Reports of multicast groups: RFC 2710 and RFC 3810.
+const MLD: [u8; 3] = [131, 132, 143];
+const NF_DROP: i32 = 0;
 const NF_ACCEPT: i32 = 1;
 const NFT_GOTO: i32 = -4;
 /// The first register of 16 bytes; those of 4 bytes begin at the same place with number 8.
@@ -62,8 +67,13 @@ struct Family {
 
 const V4: Family =
     Family { number: NFPROTO_IPV4, source: 12, destination: 16, length: 4, unreachable: (1, 3) };
-const V6: Family =
-    Family { number: NFPROTO_IPV6, source: 8, destination: 24, length: 16, unreachable: (58, 1) };
+const V6: Family = Family {
+    number: NFPROTO_IPV6,
+    source: 8,
+    destination: 24,
+    length: 16,
+    unreachable: (ICMPV6, 1),
+};
 
 /// An address range.
 struct Range {
@@ -142,9 +152,11 @@ fn output(ranges: &[Range; 2]) -> Vec<Request> {
     }
     for own in [V4, V6] {
         let (protocol, kind) = own.unreachable;
-        let icmp = family(own).meta(NFT_META_L4PROTO, FIRST).compare(EQUAL, &[protocol]);
-        rules.push(rule("output", icmp.load(TRANSPORT, 0, 1).compare(EQUAL, &[kind]).accept()));
+        rules.push(rule("output", icmp(own, protocol, kind).accept()));
     }
+    let igmp = Expressions::new().meta(NFT_META_L4PROTO, FIRST).compare(EQUAL, &[IGMP]);
+    rules.push(rule("output", igmp.drop()));
+    rules.extend(MLD.map(|kind| rule("output", icmp(V6, ICMPV6, kind).drop())));
     rules.push(rule("output", Expressions::new().goto("refuse")));
     rules
 }
@@ -183,6 +195,11 @@ impl Ipv6Loopback {
 
 fn family(own: Family) -> Expressions {
     Expressions::new().meta(NFT_META_NFPROTO, FIRST).compare(EQUAL, &[own.number])
+}
+
+fn icmp(own: Family, protocol: u8, kind: u8) -> Expressions {
+    let icmp = family(own).meta(NFT_META_L4PROTO, FIRST).compare(EQUAL, &[protocol]);
+    icmp.load(TRANSPORT, 0, 1).compare(EQUAL, &[kind])
 }
 
 fn tcp(before: Expressions) -> Expressions {
@@ -293,6 +310,10 @@ impl Expressions {
 
     fn accept(self) -> Self {
         self.verdict(&[(1, &NF_ACCEPT.to_be_bytes())])
+    }
+
+    fn drop(self) -> Self {
+        self.verdict(&[(1, &NF_DROP.to_be_bytes())])
     }
 
     fn goto(self, chain: &str) -> Self {
