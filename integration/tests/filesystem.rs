@@ -352,3 +352,46 @@ fn a_manifest_cannot_name_paths_outside_its_roots() {
     let outcome = site.run(&bundle);
     outcome.expect(126);
 }
+
+/// Fedora and its relatives keep certificate authorities in /etc/pki and lead there from /etc/ssl.
+#[test]
+fn authorities_are_found_where_other_distributions_have_them() {
+    require!(Need::Program("python3"));
+    let site = Site::new();
+    let built = Bundle::python(
+        r#"
+import ssl
+print(json.dumps({
+    "authorities": len(ssl.create_default_context(cafile="/etc/ssl/certs/ca-bundle.crt").get_ca_certs()) > 0,
+    "default": open("/etc/pki/tls/cert.pem").read(11),
+    "java": os.path.exists("/etc/pki/java/cacerts"),
+    "private": attempt(lambda: open("/etc/pki/tls/private/host.key")),
+}))
+"#,
+    )
+    .build(&site);
+    let script = r#"set -e
+tree=$1; shift
+mkdir "$tree/ssl"
+cp -a /etc/{passwd,group,ld.so.cache,alternatives} "$tree"
+cp -a /etc/ssl/openssl.cnf "$tree/ssl"
+mkdir -p "$tree"/pki/tls/{certs,private} "$tree"/pki/ca-trust/extracted/{pem,java} "$tree"/pki/java
+cp /etc/ssl/certs/ca-certificates.crt "$tree/pki/ca-trust/extracted/pem/tls-ca-bundle.pem"
+echo secret >"$tree/pki/tls/private/host.key"
+: >"$tree/pki/ca-trust/extracted/java/cacerts"
+ln -s /etc/pki/ca-trust/extracted/pem/tls-ca-bundle.pem "$tree/pki/tls/certs/ca-bundle.crt"
+ln -s /etc/pki/ca-trust/extracted/pem/tls-ca-bundle.pem "$tree/pki/tls/cert.pem"
+ln -s /etc/pki/ca-trust/extracted/java/cacerts "$tree/pki/java/cacerts"
+ln -s ../pki/tls/certs "$tree/ssl/certs"
+mount --bind "$tree" /etc
+exec "$@""#;
+    let mut command = site.prepare("unshare");
+    command.args(["-m", "--propagation", "private", "bash", "-c", script, "bash"]);
+    command.arg(site.fresh_dir("etc")).arg(binary()).arg("run");
+    let outcome = site.start_command(command, &built, &[]).wait();
+    outcome.expect(0);
+    assert_eq!(
+        outcome.json(),
+        json!({"authorities": true, "default": "-----BEGIN ", "java": true, "private": "ENOENT"})
+    );
+}
