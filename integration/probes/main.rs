@@ -4,6 +4,7 @@
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "a panic is how a probe fails")]
 
 mod calls;
+mod client;
 mod disk;
 mod flood;
 mod foreign;
@@ -43,6 +44,7 @@ fn main() -> ExitCode {
         ["grandchild-eats", mebibytes] => memory::grandchild_eats(number(mebibytes)),
         ["read", ref paths @ ..] => disk::read(paths),
         ["fill", path] => disk::fill(path),
+        ["fetch", path, ref servers @ ..] => client::fetch(path, servers),
         ["signals"] => signals::report(),
         ["ignore-signals"] => signals::ignore(),
         _ => {

@@ -9,6 +9,8 @@ use std::path::Path;
 pub enum Need {
     /// A program on the host's usual path.
     Program(&'static str),
+    /// A file or folder of a package that is no program.
+    Path(&'static str),
     /// The kernel records Landlock denials: 6.15, the capabilities of the audit socket, and no audit daemon.
     LandlockRecords,
     /// A writable cgroup controller, v1 or v2.
@@ -62,6 +64,7 @@ impl Need {
                 let found = dirs.iter().any(|dir| Path::new(dir).join(name).exists());
                 (!found).then(|| format!("{name} is not installed"))
             }
+            Self::Path(path) => (!Path::new(path).exists()).then(|| format!("there is no {path}")),
             Self::LandlockRecords => landlock_records(),
             Self::Controller(name) => {
                 let v1 = Path::new("/sys/fs/cgroup").join(name).join("cgroup.procs").exists();
