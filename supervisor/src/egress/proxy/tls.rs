@@ -13,6 +13,8 @@ const HOST_NAME: u8 = 0;
 const MOST: usize = 64 * 1024;
 /// The longest record: RFC 8446, section 5.1.
 const RECORD: usize = 16 * 1024;
+/// The bytes of a hello's records with their headers: records may be short, but not so that little is said in many bytes.
+const MOST_RECORDS: usize = MOST + 16 * 1024;
 const MALFORMED: Progress = Progress::Refused("malformed TLS client hello");
 
 /// How far a hello has come.
@@ -35,6 +37,8 @@ pub(super) struct Hello {
     records: Vec<u8>,
     /// The content of records: handshake messages.
     message: Vec<u8>,
+    /// Bytes of the records that are whole.
+    taken: usize,
 }
 
 impl Hello {
@@ -72,9 +76,13 @@ impl Hello {
         if length == 0 || length > RECORD {
             return Err("TLS record of a length that none has");
         }
+        if self.taken + 5 + length > MOST_RECORDS {
+            return Err("TLS client hello in too many records");
+        }
         let Some(content) = self.records.get(5..5 + length) else { return Ok(false) };
         self.message.extend_from_slice(content);
         self.records.drain(..5 + length);
+        self.taken += 5 + length;
         Ok(true)
     }
 }

@@ -1,4 +1,4 @@
-use super::{Hello, MOST, Progress};
+use super::{Hello, MOST, MOST_RECORDS, Progress};
 
 /// What OpenSSL 3.0 sends to `api.example.com`.
 const NAMED: &str = "\
@@ -176,6 +176,20 @@ fn a_hello_is_bounded() {
     assert!(refused(&records(&[&[1], &length[1..]].concat(), 16384)));
     let longest = u32::try_from(MOST).unwrap().to_be_bytes();
     assert_eq!(once(&records(&[&[1], &longest[1..]].concat(), 16384)), Progress::More);
+}
+
+#[test]
+fn records_of_a_hello_are_bounded_with_their_headers() {
+    let longest = message(&vec![0; MOST]);
+    let cut = &longest[..longest.len() - 1];
+    assert_eq!(once(&records(cut, 32)), Progress::More);
+    // Six bytes for one of the message: without a bound 384 KiB would be kept.
+    let tiny = records(cut, 1);
+    let refused = Progress::Refused("TLS client hello in too many records");
+    assert_eq!(once(&tiny), refused);
+    let mut hello = Hello::default();
+    let kept = tiny.chunks(4096).take_while(|piece| hello.feed(piece) == Progress::More).count();
+    assert_eq!(kept, MOST_RECORDS / 4096);
 }
 
 #[test]
