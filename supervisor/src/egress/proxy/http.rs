@@ -138,7 +138,7 @@ impl Requests {
                 0 => Part::Trailer,
                 size => Part::Chunk(size),
             },
-            Part::Trailer if text == b"\r\n" || text.ends_with(b"\r\n\r\n") => Part::Head,
+            Part::Trailer if text == b"\r\n" || text.ends_with(b"\r\n\r\n") => trailer(text)?,
             part => return Ok(part),
         };
         checked.append(&mut self.waiting);
@@ -265,6 +265,21 @@ fn body(headers: &Headers<'_, '_>, chunks_known: bool) -> Result<Part, Refused> 
         }
         (_, Some(_)) => Err(REFUSED),
     }
+}
+
+/// Checks the lines after the last chunk; returns what follows them. A server that does not read them takes them for the
+/// next request, so they must not look like one, and one that merges them with the head must find nothing new about where
+/// the request goes or ends: RFC 9110, section 6.5.1.
+fn trailer(lines: &[u8]) -> Result<Part, Refused> {
+    const REFUSED: Refused = Refused::Protocol("HTTP trailer");
+    let mut headers = [httparse::EMPTY_HEADER; HEADERS];
+    let headers = match httparse::parse_headers(lines, &mut headers) {
+        Ok(httparse::Status::Complete((length, headers))) if length == lines.len() => headers,
+        Ok(_) | Err(_) => return Err(REFUSED),
+    };
+    let headers = Headers(headers);
+    let forbidden = ["host", "content-length", "transfer-encoding", "upgrade"];
+    if forbidden.into_iter().any(|name| headers.has(name)) { Err(REFUSED) } else { Ok(Part::Head) }
 }
 
 fn decimal(text: &[u8]) -> Option<u64> {

@@ -151,6 +151,27 @@ fn what_two_servers_may_read_in_two_ways_is_refused() {
 }
 
 #[test]
+fn trailers_hide_no_request() {
+    for lines in [
+        "GET / HTTP/1.1\r\nHost: b.example.com\r\n\r\n",
+        "GET http://b.example.com/ HTTP/1.1\r\nX: y\r\n\r\n",
+        "Host: b.example.com\r\n\r\n",
+        "X-Sum: 1\r\nhost: a.example.com\r\n\r\n",
+        "Content-Length: 9\r\n\r\n",
+        "Transfer-Encoding: chunked\r\n\r\n",
+        "Upgrade: websocket\r\n\r\n",
+        "X-Sum : 1\r\n\r\n",
+        " X-Sum: 1\r\n\r\n",
+        "nothing\r\n\r\n",
+    ] {
+        let body = post("Transfer-Encoding: chunked\r\n", "1\r\na\r\n0\r\n");
+        let text = format!("{body}{lines}");
+        let refused = Err(Refused::Protocol("HTTP trailer"));
+        assert_eq!(feed(&text), (body.into_bytes(), refused), "{lines:?}");
+    }
+}
+
+#[test]
 fn a_head_is_bounded() {
     let endless = format!("GET /{} HTTP/1.1", "x".repeat(MOST));
     let (checked, result) = feed_pieces(&[endless.as_bytes()]);
