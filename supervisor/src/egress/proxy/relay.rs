@@ -151,6 +151,7 @@ impl Direction<'_> {
         drop(first);
         let mut carried = 0;
         loop {
+            // Only what is passed on has moved: empty lines, or a head that never ends, keep no connection open.
             let (buffer, length) = self.read().await?;
             if length == 0 {
                 self.meter.buffers.give(buffer);
@@ -183,7 +184,6 @@ impl Direction<'_> {
                 return self.finish();
             }
             self.meter.reserve(length)?;
-            self.moved.set(Instant::now());
             let mut left = length;
             while left > 0 {
                 let passed = pipe.drain(self.to, left).await.map_err(|_| self.lost.1.clone())?;
@@ -198,7 +198,6 @@ impl Direction<'_> {
         let read = self.meter.buffers.read(self.from, || self.meter.room()).await;
         let (buffer, length) = read.map_err(|_| self.lost.0.clone())?;
         self.meter.reserve(length)?;
-        self.moved.set(Instant::now());
         Ok((buffer, length))
     }
 
@@ -225,6 +224,7 @@ impl Direction<'_> {
 
     /// Passes the end on: the other direction may go on.
     fn finish(&self) -> Result<(), End> {
+        self.moved.set(Instant::now());
         shutdown(self.to.as_raw_fd(), Shutdown::Write).map_err(|_| self.lost.1.clone())
     }
 }

@@ -189,6 +189,27 @@ fn nothing_moves_for_ever() {
 }
 
 #[test]
+fn what_is_not_passed_on_does_not_move() {
+    for sent in ["\r\n", "X"] {
+        let name = DomainName::from_ascii("a.example.com").unwrap();
+        let requests = Some(Requests::new(name, 80));
+        let mut rig = Rig { idle: Duration::from_millis(100), requests, ..Rig::default() };
+        let (end, was_cut, server) = rig.run(
+            move |mut client| {
+                let cut = |_| {
+                    thread::sleep(Duration::from_millis(5));
+                    client.write_all(sent.as_bytes()).is_err()
+                };
+                // For much longer than the connection may be idle.
+                (0..2000).any(cut)
+            },
+            |server| is_reset(&server),
+        );
+        assert_eq!((end, was_cut, server), (End::Idle, true, true), "{sent:?}");
+    }
+}
+
+#[test]
 fn the_run_has_so_many_bytes() {
     // Copied, and spliced.
     for most in [10_000, (1 << 20) + 1] {
