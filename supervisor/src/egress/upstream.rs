@@ -3,20 +3,28 @@
 //! Not by the C library: its static form cannot load the modules that `nsswitch.conf` names.
 
 use std::cell::OnceCell;
+use std::io;
 use std::net::IpAddr;
+use std::path::Path;
 use std::rc::Rc;
 use std::time::Duration;
 
 use hickory_resolver::TokioResolver;
-use hickory_resolver::config::ResolveHosts;
+use hickory_resolver::config::{ResolveHosts, ResolverConfig, ResolverOpts};
+use hickory_resolver::net::NetError;
 use hickory_resolver::net::runtime::TokioRuntimeProvider;
 use hickory_resolver::proto::rr::RecordType;
+use hickory_resolver::system_conf::parse_resolv_conf;
 use policies::domain::DomainName;
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 
 /// hosts(5).
 const HOSTS: &str = "/etc/hosts";
+/// resolv.conf(5).
+const CONFIGURATION: &str = "/etc/resolv.conf";
+/// The name server of a configuration that names none: resolv.conf(5), `nameserver`.
+const LOCAL: &[u8] = b"\nnameserver 127.0.0.1\n";
 /// For one name server to answer, and for a whole lookup.
 const ANSWER: Duration = Duration::from_secs(2);
 const LOOKUP: Duration = Duration::from_secs(5);
@@ -46,10 +54,11 @@ pub enum UpstreamError {
     Timeout,
 }
 
-/// The host's resolver. Its configuration is read when the first name is looked up.
+/// The host's resolver. Its configuration is read when the first name is looked up, and again for the next one as long as
+/// that fails.
 #[derive(Debug, Default)]
 pub struct Upstream {
-    resolver: OnceCell<Result<Rc<TokioResolver>, UpstreamError>>,
+    resolver: OnceCell<Rc<TokioResolver>>,
 }
 
 impl Upstream {
@@ -66,7 +75,7 @@ impl Upstream {
                 return Ok(addresses);
             }
         }
-        let resolver = self.resolver.get_or_init(build).clone()?;
+        let resolver = self.resolver(Path::new(CONFIGURATION))?;
         // The dot at the end: no search list of the host's applies.
         let name = format!("{name}.");
         let mut v6 = JoinSet::new();
@@ -83,6 +92,21 @@ impl Upstream {
             (Err(error), Err(_)) => Err(error),
         }
     }
+
+    fn resolver(&self, configuration: &Path) -> Result<Rc<TokioResolver>, UpstreamError> {
+        if let Some(resolver) = self.resolver.get() {
+            return Ok(Rc::clone(resolver));
+        }
+        let failed = |error: &dyn std::fmt::Display| UpstreamError::Config {
+            reason: format!("{}: {error}", configuration.display()),
+        };
+        let text = match std::fs::read(configuration) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Vec::new(),
+            read => read.map_err(|error| failed(&error))?,
+        };
+        let resolver = build(&text).map_err(|error| failed(&error))?;
+        Ok(Rc::clone(self.resolver.get_or_init(|| Rc::new(resolver))))
+    }
 }
 
 /// The addresses of one family.
@@ -98,17 +122,20 @@ async fn ask(
     Ok(found.answers().iter().filter_map(|record| record.data.ip_addr()).take(MOST).collect())
 }
 
-fn build() -> Result<Rc<TokioResolver>, UpstreamError> {
-    let failed =
-        |error: &dyn std::fmt::Display| UpstreamError::Config { reason: error.to_string() };
-    let mut builder =
-        TokioResolver::builder(TokioRuntimeProvider::default()).map_err(|error| failed(&error))?;
-    let options = builder.options_mut();
+fn build(text: &[u8]) -> Result<TokioResolver, NetError> {
+    let (configuration, mut options) = parse(text)?;
     options.use_hosts_file = ResolveHosts::Never;
     options.cache_size = 0;
     options.timeout = ANSWER;
     options.attempts = 2;
-    builder.build().map(Rc::new).map_err(|error| failed(&error))
+    TokioResolver::builder_with_config(configuration, TokioRuntimeProvider::default())
+        .with_options(options)
+        .build()
+}
+
+/// A file that names no server is an error to the library, and not to the C library.
+fn parse(text: &[u8]) -> Result<(ResolverConfig, ResolverOpts), NetError> {
+    parse_resolv_conf(text).or_else(|_| parse_resolv_conf([text, LOCAL].concat()))
 }
 
 /// The addresses of a name in a hosts file, IPv4 first.
@@ -142,5 +169,38 @@ mod tests {
         assert_eq!(look_up("a.example.com"), ["192.0.2.7", "2001:db8::1"]);
         assert_eq!(look_up("b.example.com"), ["192.0.2.7"]);
         assert!(look_up("c.example.com").is_empty());
+    }
+
+    #[test]
+    fn a_configuration_without_name_servers_means_the_local_one() {
+        let servers = |text: &str| -> Vec<String> {
+            let (configuration, _) = parse(text.as_bytes()).unwrap();
+            configuration.name_servers().iter().map(|server| server.ip.to_string()).collect()
+        };
+        let two = "search example.com\nnameserver 192.0.2.53\nnameserver 2001:db8::53\n";
+        assert_eq!(servers(two), ["192.0.2.53", "2001:db8::53"]);
+        for text in ["", "# nameserver 192.0.2.53", "search example.com", "nameserver nonsense\n"] {
+            assert_eq!(servers(text), ["127.0.0.1"], "{text:?}");
+        }
+    }
+
+    #[test]
+    fn a_configuration_that_cannot_be_read_is_read_again() {
+        let folder = std::env::temp_dir().join(format!("resolv-conf-{}", std::process::id()));
+        std::fs::create_dir(&folder).unwrap();
+        let file = folder.join("resolv.conf");
+        let upstream = Upstream::default();
+        // Reading a folder fails, for root too.
+        let error = upstream.resolver(&folder).unwrap_err();
+        let UpstreamError::Config { reason } = &error else { panic!("{error}") };
+        assert!(reason.starts_with(folder.to_str().unwrap()), "{reason}");
+        std::fs::write(&file, "nameserver 192.0.2.53\n").unwrap();
+        let resolver = upstream.resolver(&file).unwrap();
+        std::fs::remove_file(&file).unwrap();
+        // From then on it is not.
+        assert!(Rc::ptr_eq(&resolver, &upstream.resolver(&folder).unwrap()));
+        // None at all is as good as an empty one.
+        Upstream::default().resolver(&file).unwrap();
+        std::fs::remove_dir(&folder).unwrap();
     }
 }
