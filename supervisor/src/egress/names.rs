@@ -121,3 +121,6 @@ impl Names {
         inside.then_some(addresses)
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -125,3 +125,6 @@ fn handle(context: &Context, query: &[u8], transport: Transport) -> Vec<u8> {
     }
     answer.reply
 }
+
+#[cfg(test)]
+mod tests;

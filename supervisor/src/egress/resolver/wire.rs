@@ -135,10 +135,10 @@ pub(super) fn decode(query: &[u8]) -> Result<Request, Malformed> {
         return Err(Malformed::Records);
     }
     let start = decoder.index();
+    // Before the decoder, which follows pointers, sees it.
+    let end = query.get(start..).and_then(plain_name).ok_or(Malformed::Question)? + start + 4;
     let question = Query::read(&mut decoder).map_err(|_| Malformed::Question)?;
-    // Lengths and labels, the root, type and class. Shorter on the wire: a pointer into the header.
-    let plain = question.name().iter().map(|label| label.len() + 1).sum::<usize>() + 5;
-    if decoder.index() - start != plain {
+    if decoder.index() != end {
         return Err(Malformed::Question);
     }
     if question.query_class() != DNSClass::IN {
@@ -160,6 +160,22 @@ pub(super) fn decode(query: &[u8]) -> Result<Request, Malformed> {
         return Err(Malformed::Trailing);
     }
     Ok(Request { metadata, question, payload })
+}
+
+/// The length of a name that is labels and the root alone: RFC 1035, sections 2.3.4 and 3.1. The two high bits of a length
+/// would make it a pointer.
+fn plain_name(bytes: &[u8]) -> Option<usize> {
+    let mut length = 0;
+    loop {
+        let label = usize::from(*bytes.get(length)?);
+        length += 1 + label;
+        if label > 63 || length > 255 {
+            return None;
+        }
+        if label == 0 {
+            return Some(length);
+        }
+    }
 }
 
 /// The reply to a packet that [`decode`] did not understand; empty for none.
