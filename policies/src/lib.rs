@@ -9,6 +9,7 @@
 
 pub mod address;
 pub mod diag;
+pub mod digest;
 pub mod domain;
 mod document;
 pub mod limits;
