@@ -20,5 +20,6 @@ pub mod seccomp;
 pub mod rootfs;
 pub mod set;
 pub mod manifest;
+pub mod files;
 pub mod decision;
 pub mod plan;

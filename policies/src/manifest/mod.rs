@@ -18,7 +18,7 @@ mod parse;
 pub mod schema;
 mod values;
 
-pub(crate) use values::is_clean_path;
+pub(crate) use values::{fits_version, is_clean_path, is_id};
 
 /// A larger file is refused before it is read: 256 KiB.
 pub const MAX_BYTES: usize = 256 * 1024;

@@ -15,8 +15,7 @@ const MAX_PATH: usize = 4095;
 
 pub(super) fn id<'r>(reader: &mut Reader<'_>, found: Found<&'r str>) -> Option<Found<&'r str>> {
     let text = found.value;
-    let good = text.len() <= MAX_ID && text.contains('.') && text.split('.').all(is_label);
-    if good {
+    if is_id(text) {
         return Some(found);
     }
     let message = format!("id is \"{}\"", shorten(text));
@@ -36,6 +35,16 @@ pub(super) fn publisher<'r>(
     let message = format!("publisher is \"{}\"", shorten(found.value));
     reader.report(found.span, code::BAD_ID, message, "one part of a-z, 0-9 and inner -");
     None
+}
+
+/// Whether a text is the id of an extension.
+pub(crate) fn is_id(text: &str) -> bool {
+    text.len() <= MAX_ID && text.contains('.') && text.split('.').all(is_label)
+}
+
+/// Whether a text is short enough for a version.
+pub(crate) fn fits_version(text: &str) -> bool {
+    text.len() <= MAX_LABEL
 }
 
 fn is_label(part: &str) -> bool {
@@ -73,7 +82,7 @@ fn is_deceptive(c: char) -> bool {
 
 pub(super) fn version(reader: &mut Reader<'_>, found: &Found<&str>) -> Option<Version> {
     match Version::parse(found.value) {
-        Ok(version) if found.value.len() <= MAX_LABEL => Some(version),
+        Ok(version) if fits_version(found.value) => Some(version),
         Ok(_) => {
             let message = "version is longer than 128 characters";
             reader.report(found.span.clone(), code::BAD_VERSION, message, "");
