@@ -11,7 +11,7 @@ use policies::plan::Plan;
 use policies::plan::derive::derive;
 use policies::set::PolicySet;
 
-use crate::bundle::{Bundle, BundleError};
+use crate::bundle::{Bundle, BundleError, Purpose};
 use crate::state::config::{Config, ConfigError, DevMode as DevConfig};
 use crate::state::{Dirs, StateError};
 
@@ -77,6 +77,8 @@ pub struct Rules {
     pub config: Config,
     /// Where it was looked for.
     pub dir: PathBuf,
+    /// Where the store of bundles is.
+    pub state: PathBuf,
 }
 
 impl Rules {
@@ -94,21 +96,27 @@ impl Rules {
                 files.iter().map(|(name, bytes)| (name.as_str(), bytes.as_slice())).collect();
             PolicySet::with_overrides(&files).map_err(AdmitError::Policies)?
         };
-        Ok(Self { policies, config, dir: dirs.config.clone() })
+        Ok(Self { policies, config, dir: dirs.config.clone(), state: dirs.state.clone() })
     }
 
-    /// Decides on a bundle.
+    /// Decides on a bundle. `purpose` [`Purpose::Run`] is for who will run it.
     ///
     /// # Errors
     /// [`AdmitError`]. A refusal is no error but a decision.
-    pub fn decide(&self, path: &Path, dev: DevMode) -> Result<Decided, AdmitError> {
+    pub fn decide(
+        &self,
+        path: &Path,
+        dev: DevMode,
+        purpose: Purpose,
+    ) -> Result<Decided, AdmitError> {
         if dev == DevMode::On && self.config.dev.mode == DevConfig::Forbid {
             return Err(AdmitError::DevForbidden { config: self.dir.join("config.toml") });
         }
-        let bundle = Bundle::open(path)?;
+        let bundle = Bundle::open(path, &self.state, purpose)?;
         let name = bundle.manifest_path().display().to_string();
         let manifest = Manifest::parse_for(&name, bundle.manifest(), &self.policies)
             .map_err(AdmitError::Manifest)?;
+        bundle.check_identity(&manifest)?;
         let tier = self.policies.tier(manifest.tier);
         let context = SecurityContext {
             manifest: &manifest,

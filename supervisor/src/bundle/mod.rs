@@ -1,4 +1,16 @@
-//! A bundle on disk: opened once, and used through that descriptor from then on.
+//! A bundle: opened once, and used through that descriptor from then on.
+//!
+//! Its bytes come as a folder, as an archive ([`archive`]), or from the store ([`store`]), where everything that has a
+//! list ([`listed`]) is copied to and run from. What is wrong with the files is a [`fault`].
+
+pub mod archive;
+mod content;
+pub mod digest;
+pub mod fault;
+pub mod listed;
+pub mod pack;
+pub mod store;
+mod walk;
 
 use std::fs::{self, File};
 use std::io::{self, Read};
@@ -9,6 +21,13 @@ use std::path::{Path, PathBuf};
 use nix::errno::Errno;
 use nix::fcntl::{OFlag, OpenHow, ResolveFlag, openat2};
 use nix::sys::stat::{Mode, SFlag, fstat};
+use policies::digest::Digest;
+use policies::files::{Entry, FileList};
+use policies::manifest::Manifest;
+
+use archive::{ArchiveError, Sink};
+use listed::Listed;
+use store::{IngestError, Source, Store, StoreError, Stored};
 
 /// The manifest's name in every bundle.
 pub const MANIFEST: &str = "extension.toml";
@@ -16,12 +35,35 @@ pub const MANIFEST: &str = "extension.toml";
 /// Read at most; the parser refuses earlier, with a message that says where.
 const READ_AT_MOST: u64 = 1 << 20;
 
+/// What stands before the digest of a bundle in the store, where a path could stand.
+const BY_DIGEST: &str = "sha256:";
+
 /// A bundle that is open.
 #[derive(Debug)]
 pub struct Bundle {
     path: PathBuf,
-    dir: OwnedFd,
+    files: Files,
     manifest: Vec<u8>,
+}
+
+/// Where its files are.
+#[derive(Debug)]
+enum Files {
+    /// In a folder of its author's, as they are at any moment.
+    Folder(OwnedFd),
+    /// In the store, as they were verified.
+    Stored(Box<Stored>),
+    /// Wherever they were compared with their list; nothing can be run from there.
+    Inspected(Box<Listed>),
+}
+
+/// What a bundle is opened for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Purpose {
+    /// To run it: what has a list goes into the store, which takes root.
+    Run,
+    /// To look at it: nothing is written.
+    Look,
 }
 
 /// A bundle that cannot be opened.
@@ -35,9 +77,36 @@ pub enum BundleError {
         /// The errno.
         source: io::Error,
     },
-    /// A packed bundle, which this version cannot read.
-    #[error("failed to open bundle {}: packed bundles (.sbx) are not supported yet", path.display())]
-    Packed {
+    /// It is not what its list says, or could not be stored.
+    #[error("failed to verify bundle {}: {source}", path.display())]
+    Refused {
+        /// As the user gave it.
+        path: PathBuf,
+        /// Every problem.
+        source: IngestError,
+    },
+    /// There is no such bundle in the store.
+    #[error("failed to open bundle {}: the store has no bundle of this digest", path.display())]
+    NotStored {
+        /// As the user gave it.
+        path: PathBuf,
+    },
+    /// The list is of another extension, or of another version of it.
+    #[error(
+        "failed to verify bundle {}: its MANIFEST is of {listed}, its extension.toml of {claimed}",
+        path.display()
+    )]
+    OtherIdentity {
+        /// As the user gave it.
+        path: PathBuf,
+        /// Id and version of the list.
+        listed: String,
+        /// Id and version of the manifest.
+        claimed: String,
+    },
+    /// It was opened to be looked at.
+    #[error("failed to run bundle {}: it was opened to be looked at", path.display())]
+    OnlyInspected {
         /// As the user gave it.
         path: PathBuf,
     },
@@ -52,6 +121,24 @@ pub enum BundleError {
 }
 
 impl BundleError {
+    /// Whether the host failed, and not the bundle.
+    #[must_use]
+    pub const fn is_of_the_host(&self) -> bool {
+        matches!(self, Self::Refused { source, .. } if source.is_of_the_host())
+    }
+
+    /// Stable, kebab-case: why the files of the bundle are refused.
+    #[must_use]
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::Open { .. } | Self::OnlyInspected { .. } => "bundle-unreadable",
+            Self::Refused { source, .. } => source.code(),
+            Self::NotStored { .. } => "bundle-not-stored",
+            Self::OtherIdentity { .. } => "list-other-identity",
+            Self::Manifest { .. } => "manifest-unreadable",
+        }
+    }
+
     /// What to do about it.
     #[must_use]
     pub fn hint(&self) -> Option<String> {
@@ -60,10 +147,22 @@ impl BundleError {
                 io::ErrorKind::NotFound => {
                     Some(format!("make one with: sandboxctl init {} --lang python", path.display()))
                 }
-                io::ErrorKind::NotADirectory => Some("a bundle is a folder".to_owned()),
+                io::ErrorKind::InvalidInput => {
+                    Some("a bundle is a folder, or an .sbx file of sandboxctl pack".to_owned())
+                }
                 _ => None,
             },
-            Self::Packed { .. } => Some("unpack it and give the folder".to_owned()),
+            Self::Refused { source: IngestError::Archive(ArchiveError::NotZstd), .. } => {
+                Some("a bundle is a folder, or an .sbx file of sandboxctl pack".to_owned())
+            }
+            Self::Refused { source, .. } => source.hint(),
+            Self::NotStored { .. } => {
+                Some("sandboxctl store list names those that it has".to_owned())
+            }
+            Self::OtherIdentity { .. } => {
+                Some("make MANIFEST anew after every change of id or version".to_owned())
+            }
+            Self::OnlyInspected { .. } => None,
             Self::Manifest { source, .. } => match source.kind() {
                 io::ErrorKind::NotFound => {
                     Some(format!("a bundle is a folder with a file {MANIFEST} in it"))
@@ -78,24 +177,69 @@ impl BundleError {
 }
 
 impl Bundle {
-    /// Opens the folder and reads its manifest, beneath it and through no link.
+    /// Opens a bundle: a folder, an `.sbx`, or `sha256:DIGEST` for one in the store.
+    ///
+    /// A folder without `MANIFEST` is used as it is. Everything else is compared with its list to the last byte, and, to
+    /// be run, is run from the store: what is compared is what is copied there.
     ///
     /// # Errors
     /// [`BundleError`].
-    pub fn open(path: &Path) -> Result<Self, BundleError> {
+    pub fn open(path: &Path, state: &Path, purpose: Purpose) -> Result<Self, BundleError> {
+        if let Some(digest) = path.to_str().and_then(|text| text.strip_prefix(BY_DIGEST)) {
+            return Self::stored(path, digest, state);
+        }
         let flags = OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
-        let dir = match nix::fcntl::open(path, flags, Mode::empty()) {
-            Ok(dir) => dir,
-            Err(Errno::ENOTDIR) if path.extension().is_some_and(|name| name == "sbx") => {
-                return Err(BundleError::Packed { path: path.to_owned() });
+        let refused = |source| BundleError::Refused { path: path.to_owned(), source };
+        let source = match nix::fcntl::open(path, flags, Mode::empty()) {
+            Ok(dir) => {
+                let listed = Listed::read(dir.as_fd()).map_err(|error| refused(error.into()))?;
+                if listed.is_none() {
+                    let manifest = read_beneath(dir.as_fd(), MANIFEST);
+                    return Self::new(path, Files::Folder(dir), manifest);
+                }
+                Source::Folder(dir)
             }
-            Err(errno) => {
-                return Err(BundleError::Open { path: path.to_owned(), source: errno.into() });
-            }
+            Err(Errno::ENOTDIR) => Source::open(path).map_err(opening(path))?,
+            Err(errno) => return Err(opening(path)(errno.into())),
         };
-        let manifest = read_beneath(dir.as_fd(), MANIFEST)
-            .map_err(|source| BundleError::Manifest { path: path.join(MANIFEST), source })?;
-        Ok(Self { path: path.to_owned(), dir, manifest })
+        match purpose {
+            Purpose::Run => {
+                let stored = Store::open(state).map_err(|error| refused(error.into()))?;
+                let stored = stored.ingest(&source).map_err(refused)?;
+                let manifest = read_beneath(stored.as_fd(), MANIFEST);
+                Self::new(path, Files::Stored(Box::new(stored)), manifest)
+            }
+            Purpose::Look => {
+                let mut capture = Capture::default();
+                let listed = source.inspect(&mut capture).map_err(refused)?;
+                let manifest = match &source {
+                    Source::Folder(dir) => read_beneath(dir.as_fd(), MANIFEST),
+                    Source::Archive(_) => capture.taken(),
+                };
+                Self::new(path, Files::Inspected(Box::new(listed)), manifest)
+            }
+        }
+    }
+
+    fn stored(path: &Path, digest: &str, state: &Path) -> Result<Self, BundleError> {
+        let store = |source: StoreError| BundleError::Refused {
+            path: path.to_owned(),
+            source: IngestError::Store(source),
+        };
+        let not_stored = || BundleError::NotStored { path: path.to_owned() };
+        let digest: Digest = digest.parse().map_err(|_| not_stored())?;
+        let found = Store::open(state).and_then(|store| store.get(&digest)).map_err(store)?;
+        let stored = found.ok_or_else(not_stored)?;
+        let manifest = read_beneath(stored.as_fd(), MANIFEST);
+        Self::new(path, Files::Stored(Box::new(stored)), manifest)
+    }
+
+    fn new(path: &Path, files: Files, manifest: io::Result<Vec<u8>>) -> Result<Self, BundleError> {
+        let path = path.to_owned();
+        match manifest {
+            Ok(manifest) => Ok(Self { path, files, manifest }),
+            Err(source) => Err(BundleError::Manifest { path: path.join(MANIFEST), source }),
+        }
     }
 
     /// As the user gave it.
@@ -115,11 +259,89 @@ impl Bundle {
     pub fn manifest(&self) -> &[u8] {
         &self.manifest
     }
+
+    /// Its list, with which every file was compared; `None` for a folder without one, about which nothing is known.
+    #[must_use]
+    pub fn listed(&self) -> Option<&Listed> {
+        match &self.files {
+            Files::Folder(_) => None,
+            Files::Stored(stored) => Some(&stored.listed),
+            Files::Inspected(listed) => Some(listed),
+        }
+    }
+
+    /// Checks that the list, if it has one, is of the extension that the manifest describes.
+    ///
+    /// # Errors
+    /// [`BundleError::OtherIdentity`].
+    pub fn check_identity(&self, manifest: &Manifest) -> Result<(), BundleError> {
+        self.listed().map_or(Ok(()), |listed| check_identity(&self.path, listed, manifest))
+    }
+
+    /// The folder to run.
+    ///
+    /// # Errors
+    /// [`BundleError::OnlyInspected`] for what was opened to be looked at.
+    pub fn dir(&self) -> Result<BorrowedFd<'_>, BundleError> {
+        match &self.files {
+            Files::Folder(dir) => Ok(dir.as_fd()),
+            Files::Stored(stored) => Ok(stored.as_fd()),
+            Files::Inspected(_) => Err(BundleError::OnlyInspected { path: self.path.clone() }),
+        }
+    }
 }
 
-impl AsFd for Bundle {
-    fn as_fd(&self) -> BorrowedFd<'_> {
-        self.dir.as_fd()
+/// A signed list must not pass under another name or version than it was signed for.
+fn check_identity(path: &Path, listed: &Listed, manifest: &Manifest) -> Result<(), BundleError> {
+    let list = &listed.list;
+    if list.id() == manifest.id && *list.version() == manifest.version {
+        return Ok(());
+    }
+    Err(BundleError::OtherIdentity {
+        path: path.to_owned(),
+        listed: format!("{} {}", list.id(), list.version()),
+        claimed: format!("{} {}", manifest.id, manifest.version),
+    })
+}
+
+fn opening(path: &Path) -> impl FnOnce(io::Error) -> BundleError {
+    let path = path.to_owned();
+    move |source| BundleError::Open { path, source }
+}
+
+/// Keeps the manifest of an archive that is read.
+#[derive(Default)]
+struct Capture {
+    bytes: Option<Vec<u8>>,
+    now: bool,
+}
+
+impl Capture {
+    fn taken(self) -> io::Result<Vec<u8>> {
+        self.bytes.ok_or_else(|| io::ErrorKind::NotFound.into())
+    }
+}
+
+impl Sink for Capture {
+    fn listed(&mut self, _: &Digest, _: &FileList) -> io::Result<()> {
+        Ok(())
+    }
+
+    fn begin(&mut self, entry: &Entry) -> io::Result<()> {
+        self.now = entry.path == MANIFEST;
+        if self.now {
+            self.bytes = Some(Vec::new());
+        }
+        Ok(())
+    }
+
+    fn write(&mut self, piece: &[u8]) -> io::Result<()> {
+        if let Some(bytes) = self.bytes.as_mut().filter(|_| self.now) {
+            let most = usize::try_from(READ_AT_MOST).unwrap_or(usize::MAX);
+            let room = most.saturating_sub(bytes.len()).min(piece.len());
+            bytes.extend(piece.iter().take(room));
+        }
+        Ok(())
     }
 }
 
@@ -172,6 +394,10 @@ mod tests {
 
     use super::*;
 
+    fn open(path: &Path) -> Result<Bundle, BundleError> {
+        Bundle::open(path, Path::new("/nonexistent"), Purpose::Look)
+    }
+
     fn folder(name: &str) -> PathBuf {
         let path =
             std::env::temp_dir().join(format!("sandboxctl-bundle-{name}-{}", std::process::id()));
@@ -183,10 +409,10 @@ mod tests {
     fn a_manifest_is_read_beneath_the_folder_only() {
         let path = folder("plain");
         fs::write(path.join(MANIFEST), "x = 1").unwrap();
-        assert_eq!(Bundle::open(&path).unwrap().manifest(), b"x = 1");
+        assert_eq!(open(&path).unwrap().manifest(), b"x = 1");
         fs::remove_file(path.join(MANIFEST)).unwrap();
         symlink("/etc/hostname", path.join(MANIFEST)).unwrap();
-        let error = Bundle::open(&path).unwrap_err();
+        let error = open(&path).unwrap_err();
         assert!(error.hint().unwrap().contains("not a link"), "{error}");
         fs::remove_dir_all(path).unwrap();
     }
@@ -216,11 +442,11 @@ mod tests {
             (path.clone(), "extension.toml"),
             (PathBuf::from("/etc/passwd"), "folder"),
         ] {
-            let error = Bundle::open(&path).unwrap_err();
+            let error = open(&path).unwrap_err();
             assert!(error.hint().unwrap().contains(hint), "{error}");
         }
         nix::unistd::mkfifo(&path.join(MANIFEST), Mode::from_bits_truncate(0o600)).unwrap();
-        assert!(Bundle::open(&path).unwrap_err().to_string().contains("not a regular file"));
+        assert!(open(&path).unwrap_err().to_string().contains("not a regular file"));
         fs::remove_dir_all(path).unwrap();
     }
 }

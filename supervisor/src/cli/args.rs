@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use policies::digest::{Digest, NoDigest};
 
 /// Runs untrusted extensions in a full sandbox and records what they try.
 #[derive(Debug, Parser)]
@@ -30,6 +31,10 @@ pub(super) enum Command {
     Init(InitArgs),
     /// Look at what an extension keeps in its /data
     Data(DataArgs),
+    /// Pack a folder into one .sbx file
+    Pack(PackArgs),
+    /// Look after the store of verified bundles
+    Store(StoreArgs),
     /// Print the tiers and what each gives
     Tiers(OutputArgs),
     /// List the codes of violations
@@ -48,7 +53,7 @@ pub(super) enum Command {
 /// Arguments of `run`.
 #[derive(Debug, Args)]
 pub(super) struct RunArgs {
-    /// Folder with extension.toml
+    /// Folder with extension.toml, an .sbx file, or sha256:DIGEST of a stored bundle
     pub(super) bundle: PathBuf,
     /// Arguments for the extension, after those of its manifest
     #[arg(last = true, value_name = "ARG")]
@@ -74,7 +79,7 @@ pub(super) struct RunArgs {
 /// A bundle and how to print.
 #[derive(Debug, Args)]
 pub(super) struct BundleArgs {
-    /// Folder with extension.toml
+    /// Folder with extension.toml, an .sbx file, or sha256:DIGEST of a stored bundle
     pub(super) bundle: PathBuf,
     /// As if run with --dev
     #[arg(long)]
@@ -174,4 +179,60 @@ pub(super) struct GcArgs {
     /// Print JSON
     #[arg(long)]
     pub(super) json: bool,
+}
+
+/// Arguments of `pack`.
+#[derive(Debug, Args)]
+pub(super) struct PackArgs {
+    /// Folder with extension.toml; if it has a MANIFEST, its files must be what that says
+    pub(super) dir: PathBuf,
+    /// Write the archive here
+    #[arg(short, long, value_name = "FILE")]
+    pub(super) output: PathBuf,
+    /// Replace the file if it exists
+    #[arg(long)]
+    pub(super) force: bool,
+    /// Print JSON
+    #[arg(long)]
+    pub(super) json: bool,
+}
+
+/// Arguments of `store`.
+#[derive(Debug, Args)]
+pub(super) struct StoreArgs {
+    #[command(subcommand)]
+    pub(super) command: StoreCommand,
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum StoreCommand {
+    /// List the bundles in the store
+    List {
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Compare every stored file with its list again
+    Verify {
+        /// Names, lengths, modes and owners only
+        #[arg(long)]
+        shallow: bool,
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Remove bundles that no run uses, and what killed commands left
+    Gc {
+        /// Keep this bundle
+        #[arg(long, value_name = "DIGEST", value_parser = digest)]
+        keep: Vec<Digest>,
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
+}
+
+/// With or without the prefix that a bundle is named by.
+fn digest(text: &str) -> Result<Digest, NoDigest> {
+    text.strip_prefix("sha256:").unwrap_or(text).parse()
 }

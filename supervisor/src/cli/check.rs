@@ -10,6 +10,7 @@ use super::args::BundleArgs;
 use super::output::{json, text_out};
 use super::{Failure, admitted};
 use crate::admit::Rules;
+use crate::bundle::Purpose;
 use crate::exit;
 use crate::state::Dirs;
 
@@ -25,7 +26,9 @@ struct Answer<'a> {
 
 pub(super) fn main(args: &BundleArgs, dirs: &Dirs) -> Result<ExitCode, Failure> {
     let rules = Rules::load(dirs).map_err(|error| admitted(&error))?;
-    let decided = rules.decide(&args.bundle, dev(args.dev)).map_err(|error| admitted(&error))?;
+    let decided = rules
+        .decide(&args.bundle, dev(args.dev), Purpose::Look)
+        .map_err(|error| admitted(&error))?;
     let answer = Answer {
         extension_id: &decided.manifest.id,
         version: decided.manifest.version.to_string(),

@@ -16,6 +16,7 @@ use super::check::{self, dev};
 use super::output::{Table, json, text_out};
 use super::{Failure, admitted};
 use crate::admit::Rules;
+use crate::bundle::Purpose;
 use crate::confine::landlock::Abi;
 use crate::egress::ranges::Ranges;
 use crate::limits::cgroup::{Groups, Layout};
@@ -57,8 +58,9 @@ const HOST_IDS: &str = "two unused host ids for each run, from 1879048192 up; ne
 
 pub(super) fn main(args: &ExplainArgs, dirs: &Dirs) -> Result<ExitCode, Failure> {
     let rules = Rules::load(dirs).map_err(|error| admitted(&error))?;
-    let decided =
-        rules.decide(&args.of.bundle, dev(args.of.dev)).map_err(|error| admitted(&error))?;
+    let decided = rules
+        .decide(&args.of.bundle, dev(args.of.dev), Purpose::Look)
+        .map_err(|error| admitted(&error))?;
     if let Some(destination) = &args.why {
         return network::why(&decided, destination, args.of.json);
     }

@@ -9,8 +9,10 @@ mod explain;
 mod gc;
 mod init;
 mod output;
+mod pack;
 mod ps;
 mod run;
+mod store;
 mod tiers;
 
 use std::process::ExitCode;
@@ -72,6 +74,8 @@ fn dispatch(command: Command, dirs: &Dirs) -> Result<ExitCode, Failure> {
         Command::Doctor(args) => doctor::main(args, dirs),
         Command::Init(args) => init::main(&args),
         Command::Data(args) => data::main(&args, dirs),
+        Command::Pack(args) => pack::main(&args, dirs),
+        Command::Store(args) => store::main(&args, dirs),
         Command::Tiers(args) => tiers::main(args, dirs),
         Command::Codes(args) => codes::main(args),
         Command::Ps(args) => ps::main(args, dirs),
@@ -95,6 +99,7 @@ fn admitted(error: &AdmitError) -> Failure {
         AdmitError::Config(_) | AdmitError::PolicyFile(_) | AdmitError::Policies(_) => {
             exit::SUPERVISOR
         }
+        AdmitError::Bundle(error) if error.is_of_the_host() => exit::SUPERVISOR,
         AdmitError::Bundle(_) | AdmitError::Manifest(_) | AdmitError::DevForbidden { .. } => {
             exit::REFUSED
         }

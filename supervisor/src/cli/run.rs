@@ -12,7 +12,7 @@ use super::check::{dev, render};
 use super::output::json;
 use super::{Failure, admitted};
 use crate::admit::Rules;
-use crate::bundle::closed;
+use crate::bundle::{Purpose, closed};
 use crate::exit::{self, End};
 use crate::launch::{self, Options};
 use crate::report::style::Style;
@@ -21,8 +21,11 @@ use crate::state::Dirs;
 
 pub(super) fn main(args: &RunArgs, dirs: &Dirs) -> Result<ExitCode, Failure> {
     let rules = Rules::load(dirs).map_err(|error| admitted(&error))?;
-    let decided = rules.decide(&args.bundle, dev(args.dev)).map_err(|error| admitted(&error))?;
+    let decided = rules
+        .decide(&args.bundle, dev(args.dev), Purpose::Run)
+        .map_err(|error| admitted(&error))?;
     let decision = decided.decision.clone();
+    let listed = decided.bundle.listed().is_some();
     let options = Options {
         dev: dev(args.dev),
         sample_ms: args.sample_ms,
@@ -41,7 +44,7 @@ pub(super) fn main(args: &RunArgs, dirs: &Dirs) -> Result<ExitCode, Failure> {
                 eprint!("{}", human::render(&finished.report, Style::of_stderr()));
             }
             output.write(&finished.report)?;
-            if matches!(finished.end, End::Exited(1..) | End::NotFound) && !args.quiet {
+            if matches!(finished.end, End::Exited(1..) | End::NotFound) && !args.quiet && !listed {
                 closed_files(&args.bundle);
             }
             Ok(finished.end.into())

@@ -15,6 +15,9 @@ use super::watch::SetupFailure;
 /// A run that could not be started or not be followed to its end. Nothing of it is left.
 #[derive(Debug, thiserror::Error)]
 pub enum LaunchError {
+    /// The bundle was opened for something else.
+    #[error(transparent)]
+    Bundle(#[from] crate::bundle::BundleError),
     /// Folders and slots.
     #[error(transparent)]
     State(#[from] StateError),

@@ -112,7 +112,7 @@ fn launch(
     let plan = &decided.plan;
     let (mut resources, groups) = Resources::take(plan, &run.id, &rules.config, dirs)?;
     let signals = watch::signals()?;
-    let parts = resources.host(&groups, &decided.bundle);
+    let parts = resources.host(&groups, &decided.bundle)?;
     let host = parts.as_host();
     let compiled = confine::compile(plan, &host)?;
     let mut shim = Shim::start(&compiled.bytes, &compiled.fds(), groups.clone_into())?;

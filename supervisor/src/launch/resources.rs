@@ -1,7 +1,7 @@
 //! What a run takes from the host before it starts: a slot, control groups, a disk, numbers.
 
 use std::io;
-use std::os::fd::{AsFd, BorrowedFd};
+use std::os::fd::BorrowedFd;
 use std::path::PathBuf;
 
 use policies::limits::{Enforcement, LimitKind};
@@ -77,10 +77,14 @@ impl Resources {
     }
 
     /// What the compiler of the plan needs of them.
-    pub(super) fn host<'a>(&'a self, groups: &'a Groups, bundle: &'a Bundle) -> HostParts<'a> {
-        HostParts {
+    pub(super) fn host<'a>(
+        &'a self,
+        groups: &'a Groups,
+        bundle: &'a Bundle,
+    ) -> Result<HostParts<'a>, LaunchError> {
+        Ok(HostParts {
             resources: self,
-            bundle: bundle.as_fd(),
+            bundle: bundle.dir()?,
             join: groups.join_fds(),
             rlimits: self
                 .rlimits
@@ -92,7 +96,7 @@ impl Resources {
                     name: limit.name,
                 })
                 .collect(),
-        }
+        })
     }
 
     /// Gives the slot back, unless a control group would not go: then the slot's file stays for the next owner of the
