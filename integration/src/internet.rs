@@ -107,9 +107,11 @@ pub struct Internet {
 }
 
 impl Internet {
-    /// Starts it, in a folder of the site. Needs [`crate::Need::Internet`].
+    /// Starts it, in a folder of the site. Needs [`crate::Need::Internet`]. Community extensions get more time and CPU from
+    /// now on: nothing here measures either, and an emulated machine has little.
     #[must_use]
     pub fn new(site: &Site) -> Self {
+        site.change_tier("community", &[("timeout_ms", "110_000"), ("cpu_percent", "100")]);
         let dir = site.fresh_dir("internet");
         for (name, text) in [
             ("inet.sh", include_str!("internet/inet.sh")),

@@ -83,24 +83,25 @@ impl Site {
         fs::write(self.config().join("config.toml"), text).unwrap();
     }
 
-    /// Overrides a tier of the operator's by the built-in one with other values: `[("idle_ms", "200")]`.
+    /// Gives a tier other values, `[("idle_ms", "200")]`, by a file in the operator's folder. Earlier changes stay.
     ///
     /// # Panics
     /// Where the built-in one has no such key.
     pub fn change_tier(&self, tier: &str, values: &[(&str, &str)]) {
-        let text = match tier {
+        let built_in = match tier {
             "community" => include_str!("../../policies/tiers/community.toml"),
             "professional" => include_str!("../../policies/tiers/professional.toml"),
             _ => include_str!("../../policies/tiers/enterprise.toml"),
         };
+        let own = self.config().join("policies/tiers").join(format!("{tier}.toml"));
+        let text = fs::read_to_string(&own).unwrap_or_else(|_| built_in.to_owned());
         let mut lines: Vec<String> = text.lines().map(str::to_owned).collect();
         for (key, value) in values {
             let line = lines.iter_mut().find(|line| line.starts_with(&format!("{key} = ")));
             *line.unwrap_or_else(|| panic!("no {key} in {tier}.toml")) = format!("{key} = {value}");
         }
-        let own = self.config().join("policies/tiers");
-        fs::create_dir_all(&own).unwrap();
-        fs::write(own.join(format!("{tier}.toml")), lines.join("\n")).unwrap();
+        fs::create_dir_all(own.parent().unwrap()).unwrap();
+        fs::write(own, lines.join("\n")).unwrap();
     }
 
     /// A command that uses this site's folders.

@@ -62,9 +62,6 @@ ip -6 route del local default dev lo table local
 ip route add default dev lo
 END"#;
 
-/// Time for what happens outside meanwhile, in an emulated machine too.
-const LONG: (&str, &str) = ("timeout_ms", "300_000");
-
 fn bundle(program: &str, rules: &str) -> Bundle {
     Bundle::python(&format!("{PAUSE}{program}"))
         .permission("EXTERNAL_API_CALLS")
@@ -115,7 +112,6 @@ fn network(pid: u32) -> String {
 fn nobody_inside_can_change_rules_interface_or_routes() {
     require!(Need::Internet);
     let site = Site::new();
-    site.change_tier("community", &[LONG]);
     let internet = Internet::new(&site);
     let program = r#"
 first = attempt(lambda: get("a.example.com"))
@@ -172,7 +168,6 @@ fn answers(outcome: &Outcome) -> serde_json::Value {
 fn runs_side_by_side_have_nothing_of_each_others_network() {
     require!(Need::Internet);
     let site = Site::new();
-    site.change_tier("community", &[LONG]);
     let internet = Internet::new(&site);
     let program = |own: &str, other: &str| {
         format!(
