@@ -18,6 +18,8 @@ use super::context::Context;
 mod bulk;
 mod connection;
 mod dial;
+#[cfg(fuzzing)]
+pub mod fuzzing;
 mod http;
 mod refuse;
 mod relay;
