@@ -1,0 +1,153 @@
+//! What verifying a bundle costs: at every launch, and when it comes into the store. Prints a Markdown table.
+//!
+//! Run it as root by `scripts/bench store`. It works in the folder `BENCH_DIR`, on a bundle of 500 files and 200 MB.
+
+use std::collections::BTreeSet;
+use std::error::Error;
+use std::fs;
+use std::io::BufWriter;
+use std::os::fd::AsFd;
+use std::path::{Path, PathBuf};
+use std::time::Instant;
+
+use nix::sched::{CpuSet, sched_getaffinity, sched_setaffinity};
+use nix::unistd::Pid;
+use policies::files::FileList;
+use sandboxctl::bundle::archive;
+use sandboxctl::bundle::listed::{Listed, scan};
+use sandboxctl::bundle::store::{Source, Store};
+
+type Result<T> = std::result::Result<T, Box<dyn Error>>;
+
+const FILES: usize = 500;
+const FILE_BYTES: usize = 400_000;
+const LAUNCHES: usize = 2000;
+const ROUNDS: usize = 7;
+
+fn main() -> Result<()> {
+    let folder = std::env::var_os("BENCH_DIR").map(PathBuf::from).ok_or("BENCH_DIR is not set")?;
+    let folder = folder.join("store-bench");
+    if folder.exists() {
+        fs::remove_dir_all(&folder)?;
+    }
+    let bundle = folder.join("bundle");
+    make(&bundle)?;
+    let measured = measure(&folder, &bundle);
+    fs::remove_dir_all(&folder)?;
+    measured
+}
+
+/// Files that do not compress to nothing: half of each is noise.
+fn make(bundle: &Path) -> Result<()> {
+    let mut state = 88_172_645_463_325_252_u64;
+    for number in 0..FILES {
+        let dir = bundle.join(format!("d{}", number % 20));
+        fs::create_dir_all(&dir)?;
+        let mut content = vec![b'a'; FILE_BYTES];
+        for chunk in content.chunks_mut(16) {
+            state ^= state << 13;
+            state ^= state >> 7;
+            state ^= state << 17;
+            for (to, from) in chunk.iter_mut().zip(state.to_le_bytes()) {
+                *to = from;
+            }
+        }
+        fs::write(dir.join(format!("f{number}")), content)?;
+    }
+    fs::write(bundle.join("extension.toml"), "[extension]\n")?;
+    Ok(())
+}
+
+fn measure(folder: &Path, bundle: &Path) -> Result<()> {
+    let store = Store::open(folder)?;
+    let source = Source::open(bundle)?;
+    let Source::Folder(dir) = &source else { return Err("not a folder".into()) };
+    let list = scan(dir.as_fd(), "bench.store", &semver::Version::new(1, 0, 0))?;
+    fs::write(bundle.join("MANIFEST"), list.render())?;
+    let listed = Listed::read(dir.as_fd())?.ok_or("no list")?;
+    let megabytes = megabytes(list.total_bytes());
+    println!("\n### Bundles: {} files, {megabytes:.0} MB\n", list.entries().len());
+    println!("| what | median | best |");
+    println!("|---|--:|--:|");
+
+    store.ingest(&source)?;
+    let mut found = || store.get(&listed.digest).map(drop).map_err(Into::into);
+    times("verify at launch: store, list, digest of the list, us", 1e6, LAUNCHES, &mut found)?;
+    let mut opened = || Store::open(folder)?.get(&listed.digest).map(drop).map_err(Into::into);
+    times("the same with opening the store, us", 1e6, LAUNCHES, &mut opened)?;
+    let text = list.render();
+    let mut parsed = || FileList::parse(&text).map(drop).map_err(Into::into);
+    times("of which parsing the list, us", 1e6, LAUNCHES, &mut parsed)?;
+
+    let all = sched_getaffinity(Pid::from_raw(0))?;
+    let mut one = CpuSet::new();
+    let first = (0..CpuSet::count()).find(|cpu| all.is_set(*cpu).unwrap_or(false));
+    one.set(first.ok_or("no processor")?)?;
+    let mut hash = || listed.compare(dir.as_fd()).map_err(Into::into);
+    sched_setaffinity(Pid::from_raw(0), &one)?;
+    rate("read and hash, one processor, GB/s", megabytes, &mut hash)?;
+    sched_setaffinity(Pid::from_raw(0), &all)?;
+    rate("read and hash, all processors, GB/s", megabytes, &mut hash)?;
+    let mut ingest = || {
+        store.gc(&BTreeSet::new())?;
+        let start = Instant::now();
+        store.ingest(&source)?;
+        Ok(start.elapsed().as_secs_f64())
+    };
+    timed("read, hash, copy and write to disk, GB/s", megabytes, &mut ingest)?;
+
+    let sbx = folder.join("bundle.sbx");
+    drop(archive::write(dir.as_fd(), &listed, BufWriter::new(fs::File::create(&sbx)?))?);
+    let packed = Source::open(&sbx)?;
+    let mut unpack = || {
+        store.gc(&BTreeSet::new())?;
+        let start = Instant::now();
+        store.ingest(&packed)?;
+        Ok(start.elapsed().as_secs_f64())
+    };
+    timed("unpack, hash and write to disk, GB/s", megabytes, &mut unpack)
+}
+
+#[expect(clippy::cast_precision_loss, reason = "a few hundred million is exact in a float")]
+fn megabytes(bytes: u64) -> f64 {
+    bytes as f64 / 1e6
+}
+
+/// A row of times.
+fn times(
+    what: &str,
+    unit: f64,
+    rounds: usize,
+    work: &mut impl FnMut() -> Result<()>,
+) -> Result<()> {
+    let mut seconds = Vec::with_capacity(rounds);
+    for _ in 0..rounds {
+        let start = Instant::now();
+        work()?;
+        seconds.push(start.elapsed().as_secs_f64());
+    }
+    seconds.sort_by(f64::total_cmp);
+    println!("| {what} | {:.1} | {:.1} |", seconds[rounds / 2] * unit, seconds[0] * unit);
+    Ok(())
+}
+
+/// A row of rates.
+fn rate(what: &str, megabytes: f64, work: &mut impl FnMut() -> Result<()>) -> Result<()> {
+    timed(what, megabytes, &mut || {
+        let start = Instant::now();
+        work()?;
+        Ok(start.elapsed().as_secs_f64())
+    })
+}
+
+/// A row of rates, of work that takes its own time.
+fn timed(what: &str, megabytes: f64, work: &mut impl FnMut() -> Result<f64>) -> Result<()> {
+    let mut seconds = Vec::with_capacity(ROUNDS);
+    for _ in 0..ROUNDS {
+        seconds.push(work()?);
+    }
+    seconds.sort_by(f64::total_cmp);
+    let rate = |seconds: f64| megabytes / 1e3 / seconds;
+    println!("| {what} | {:.2} | {:.2} |", rate(seconds[ROUNDS / 2]), rate(seconds[0]));
+    Ok(())
+}
