@@ -93,6 +93,7 @@ impl LaunchError {
             Self::Host(error) => error.hint(),
             Self::Data(error) => error.hint(),
             Self::Egress(error) => error.hint(),
+            Self::Record(error) => error.hint().map(str::to_owned),
             Self::Weaker { .. } => Some(
                 "give a writable cgroup tree, or set weaker = \"report\" under [limits] in \
                  config.toml"

@@ -87,7 +87,7 @@ pub fn run(
     let mut run = match dirs
         .prepare()
         .map_err(Into::into)
-        .and_then(|()| Run::open(&decided, dirs, options))
+        .and_then(|()| Run::open(&decided, &rules.config, dirs, options))
     {
         Ok(run) => run,
         Err(error) => return Err(Failed { error, report: None }),

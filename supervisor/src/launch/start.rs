@@ -17,11 +17,12 @@ use crate::confine::landlock::Abi;
 use crate::limits::cgroup::Groups;
 use crate::monitor::audit::{AuditSession, Preparing, Reconciled};
 use crate::monitor::coverage::AuditMode;
-use crate::record::audit::{AuditLog, AuditLogError, AuditSink, Event, EventType, Subject};
+use crate::record::audit::{AuditLog, AuditLogError, AuditSink, Event, EventType, Subject, seal};
 use crate::record::clock::rfc3339;
 use crate::record::ledger::{Bounds, Ledger};
 use crate::record::sink::HumanSink;
 use crate::report::style::Style;
+use crate::report::{LogRecording, RecordingOf, RecordingStatus};
 use crate::state::Dirs;
 use crate::state::config::{Config, Landlock};
 use crate::state::slot::{Holder, Slot};
@@ -40,6 +41,10 @@ pub(super) struct Run {
     pub(super) dev: DevMode,
     pub(super) ledger: Ledger,
     log: Option<Rc<RefCell<AuditLog>>>,
+    /// What became of its events: known once the log is closed, or if it never was open.
+    pub(super) recorded: LogRecording,
+    /// The same of those that were forwarded.
+    pub(super) forwarded: Option<RecordingOf>,
 }
 
 impl Run {
@@ -48,6 +53,7 @@ impl Run {
     /// Where the record cannot be written, a community extension runs all the same, loudly; the others do not.
     pub(super) fn open(
         decided: &Decided,
+        config: &Config,
         dirs: &Dirs,
         options: &Options,
     ) -> Result<Self, LaunchError> {
@@ -59,9 +65,12 @@ impl Run {
             run: id.clone(),
             actor: format!("uid:{}", nix::unistd::getuid()),
         };
-        let log = match AuditLog::open(&dirs.state.join("audit"), &subject) {
+        let settings = config.audit.settings();
+        let mut recorded = LogRecording::default();
+        let log = match AuditLog::open_with(&dirs.audit(), &subject, &settings) {
             Ok(log) => Some(Rc::new(RefCell::new(log))),
             Err(error) => {
+                recorded.reason = Some(error.to_string());
                 unrecorded(decided, error)?;
                 None
             }
@@ -73,7 +82,7 @@ impl Run {
         if let Some(log) = &log {
             ledger.add_sink(Box::new(AuditSink::new(Rc::clone(log))));
         }
-        Ok(Self { id, started, dev: options.dev, ledger, log })
+        Ok(Self { id, started, dev: options.dev, ledger, log, recorded, forwarded: None })
     }
 
     /// Writes that the run starts, and who holds the slot.
@@ -103,14 +112,38 @@ impl Run {
         self.append(decided, [event])
     }
 
-    /// Writes that the run ended, with its result.
-    pub(super) fn record_end(
-        &mut self,
-        decided: &Decided,
-        result: &Value,
-    ) -> Result<(), LaunchError> {
-        let event = Event::new(EventType::RunEnd, Severity::Info, SystemTime::now(), result);
-        self.append(decided, [event])
+    /// Writes that the run ended, with its result, and closes the log. Nothing depends on it any more: that it fails is
+    /// said and in the report, and the run ended as it did. Without a log, the kinds of violations are lost to it, too.
+    pub(super) fn record_end(&mut self, result: &Value, violations: usize) {
+        let written = match &self.log {
+            None => {
+                self.unwritten(violations + 1);
+                return;
+            }
+            Some(log) => Event::new(EventType::RunEnd, Severity::Info, SystemTime::now(), result)
+                .and_then(|event| log.borrow_mut().append(&[event])),
+        };
+        if let Err(error) = written {
+            eprintln!("sandboxctl: warning: the end of this run is NOT recorded: {error}");
+        }
+        self.close_log();
+    }
+
+    /// The log's own matters, after everything that somebody waits for.
+    pub(super) fn close_log(&mut self) {
+        let Some(log) = self.log.take() else { return };
+        let mut log = log.borrow_mut();
+        let forwarded = log.finish_forwarding();
+        if let Err(error) = seal::after_run(&mut log, forwarded.as_ref(), SystemTime::now) {
+            eprintln!("sandboxctl: warning: {error}");
+        }
+        self.recorded = LogRecording::from(log.standing());
+        self.forwarded = forwarded.map(|done| RecordingOf::from(&done));
+    }
+
+    fn unwritten(&mut self, events: usize) {
+        self.recorded.lost += u64::try_from(events).unwrap_or(u64::MAX);
+        self.recorded.status = RecordingStatus::Unavailable;
     }
 
     /// Writes that the run failed. That this fails too is said, and changes nothing.
@@ -120,6 +153,7 @@ impl Run {
         if let Err(error) = self.append(decided, [event]) {
             eprintln!("sandboxctl: warning: {error}");
         }
+        self.close_log();
     }
 
     fn decision(&self, decided: &Decided) -> Result<Event, AuditLogError> {
@@ -153,7 +187,10 @@ impl Run {
         decided: &Decided,
         events: [Result<Event, AuditLogError>; N],
     ) -> Result<(), LaunchError> {
-        let Some(log) = &self.log else { return Ok(()) };
+        let Some(log) = &self.log else {
+            self.unwritten(N);
+            return Ok(());
+        };
         let events: Result<Vec<Event>, _> = events.into_iter().collect();
         let written = events.and_then(|events| log.borrow_mut().append(&events).map(drop));
         match written {

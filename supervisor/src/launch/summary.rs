@@ -49,6 +49,7 @@ impl Run {
     /// The report of a run that policy refused.
     pub(super) fn refused(mut self, decided: &Decided) -> Result<Finished, LaunchError> {
         self.record_refusal(decided)?;
+        self.close_log();
         let codes: Vec<&str> =
             decided.decision.violated.iter().map(|violated| violated.code).collect();
         let result = RunResult::refused(format!("refused by policy: {}", codes.join(", ")));
@@ -82,6 +83,8 @@ impl Run {
                 seccomp: none(),
                 landlock: none(),
                 egress: none(),
+                audit_log: self.recorded.clone(),
+                forward: self.forwarded.clone(),
                 failed_writes: 0,
             },
             violations: Vec::new(),
@@ -113,7 +116,7 @@ impl Run {
         let usage = usage(on, after, elapsed);
         let refused = self.ledger.total_in(&[Layer::Egress, Layer::Dns]);
         let violations = self.ledger.finish();
-        self.record_end(on.decided, &json!({ "result": result, "usage": usage }))?;
+        self.record_end(&json!({ "result": result, "usage": usage }), violations.len());
         let report = Report {
             limits: limit_reports(on, limits, &usage, &verdict),
             network: on.network.clone(),
@@ -122,6 +125,8 @@ impl Run {
                 seccomp: RecordingOf::from(on.ending.denied),
                 landlock: RecordingOf::from(on.reconciled),
                 egress: RecordingOf::complete(refused),
+                audit_log: self.recorded.clone(),
+                forward: self.forwarded.clone(),
                 failed_writes: self.ledger.sink_errors(),
             },
             violation_totals: ViolationTotals::of(&violations),

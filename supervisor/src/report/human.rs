@@ -27,6 +27,21 @@ pub fn render(report: &Report, style: Style) -> String {
     recording("seccomp", &report.recording.seccomp, style, &mut lines);
     recording("landlock", &report.recording.landlock, style, &mut lines);
     recording("egress", &report.recording.egress, style, &mut lines);
+    let log = &report.recording.audit_log;
+    if log.lost > 0 {
+        let why =
+            log.reason.as_deref().map_or_else(String::new, |why| format!(": {}", visible(why)));
+        let line =
+            fit(&format!("  {} events are not in the audit log{why}", log.lost), style.width);
+        lines.push(style.severity(Severity::Warning, &line));
+    }
+    if let Some(forward) = report.recording.forward.as_ref().filter(|forward| forward.lost > 0) {
+        let lost = forward.lost;
+        let why = forward.reason.as_deref().unwrap_or_default();
+        let line =
+            fit(&format!("  {lost} events were not forwarded: {}", visible(why)), style.width);
+        lines.push(style.severity(Severity::Warning, &line));
+    }
     if report.recording.failed_writes > 0 {
         let failed = report.recording.failed_writes;
         lines.push(format!("  {failed} lines could not be written while it ran"));

@@ -17,6 +17,8 @@ use serde::{Deserialize, Serialize};
 use crate::monitor::audit::Reconciled;
 use crate::monitor::coverage::Coverage;
 use crate::monitor::notify::NotifyStats;
+use crate::record::audit::Standing;
+use crate::record::audit::forward::Forwarded;
 pub use network::{Network, NetworkMode};
 pub use result::{RunResult, Status};
 
@@ -191,8 +193,46 @@ pub struct Recording {
     pub landlock: RecordingOf,
     /// Refused lookups, connections and packets.
     pub egress: RecordingOf,
+    /// Events of this run in the audit log.
+    pub audit_log: LogRecording,
+    /// Events of this run that were sent to journald or a syslog server; absent where none is configured.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub forward: Option<RecordingOf>,
     /// Lines that could not be written to the audit log or the terminal; the report is not affected.
     pub failed_writes: u64,
+}
+
+/// What became of the events of a run.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct LogRecording {
+    /// Whether any is missing.
+    pub status: RecordingStatus,
+    /// Events in the log.
+    pub written: u64,
+    /// Events that could not be written.
+    pub lost: u64,
+    /// Why; absent if none was lost.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+}
+
+impl Default for LogRecording {
+    fn default() -> Self {
+        Self { status: RecordingStatus::Complete, written: 0, lost: 0, reason: None }
+    }
+}
+
+impl From<&Standing> for LogRecording {
+    fn from(standing: &Standing) -> Self {
+        let status = match (standing.written, standing.lost) {
+            (_, 0) => RecordingStatus::Complete,
+            (0, _) => RecordingStatus::Unavailable,
+            _ => RecordingStatus::Incomplete,
+        };
+        let reason = standing.reason.clone();
+        Self { status, written: standing.written, lost: standing.lost, reason }
+    }
 }
 
 /// The recording of one layer.
@@ -238,6 +278,18 @@ impl RecordingOf {
             lost: 0,
             reason: Some(reason.into()),
         }
+    }
+}
+
+impl From<&Forwarded> for RecordingOf {
+    fn from(forwarded: &Forwarded) -> Self {
+        let status = match (forwarded.sent, forwarded.lost) {
+            (_, 0) => RecordingStatus::Complete,
+            (0, _) => RecordingStatus::Unavailable,
+            _ => RecordingStatus::Incomplete,
+        };
+        let Forwarded { sent, lost, reason } = forwarded.clone();
+        Self { status, recorded: sent, lost, reason }
     }
 }
 

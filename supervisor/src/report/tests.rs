@@ -124,6 +124,8 @@ fn report() -> Report {
                 dropped: None,
             }),
             egress: RecordingOf::complete(4),
+            audit_log: LogRecording { written: 4, ..LogRecording::default() },
+            forward: None,
             failed_writes: 0,
         },
         violation_totals: ViolationTotals::of(&violations),

@@ -3,16 +3,19 @@
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use serde::Deserialize;
 
 use crate::egress::ranges::Ranges;
+use crate::record::audit::Settings;
+use crate::record::audit::forward::Targets;
 
 /// What the operator decides about this host.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Config {
-    /// Records of path denials.
+    /// Records of path denials, and the audit log.
     pub audit: Audit,
     /// How firmly limits must hold.
     pub limits: Limits,
@@ -36,11 +39,52 @@ pub enum Landlock {
 }
 
 /// The section `[audit]`.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Audit {
     /// See [`Landlock`].
     pub landlock: Landlock,
+    /// Days for which `audit prune` keeps events: 30 to 36500.
+    pub retention_days: u32,
+    /// A segment of the log that is larger than this is followed by a new one, in MiB: 1 to 1024.
+    pub segment_mb: u32,
+    /// Where events are sent besides.
+    pub forward: Targets,
+}
+
+impl Default for Audit {
+    fn default() -> Self {
+        Self {
+            landlock: Landlock::default(),
+            retention_days: 365,
+            segment_mb: 64,
+            forward: Targets::default(),
+        }
+    }
+}
+
+impl Audit {
+    /// What of it the log itself needs.
+    #[must_use]
+    pub fn settings(&self) -> Settings {
+        Settings { segment_bytes: u64::from(self.segment_mb) << 20, forward: self.forward.clone() }
+    }
+
+    /// How long events are kept.
+    #[must_use]
+    pub fn retention(&self) -> Duration {
+        Duration::from_hours(24 * u64::from(self.retention_days))
+    }
+
+    /// What is out of range.
+    fn problem(&self) -> Option<String> {
+        if !(30..=36_500).contains(&self.retention_days) {
+            let days = self.retention_days;
+            return Some(format!("retention_days = {days} under [audit]: 30 to 36500"));
+        }
+        (!(1..=1024).contains(&self.segment_mb))
+            .then(|| format!("segment_mb = {} under [audit]: 1 to 1024", self.segment_mb))
+    }
 }
 
 /// What happens where a limit cannot be enforced by the kernel.
@@ -126,7 +170,7 @@ impl Config {
             path: path.clone(),
             source: Box::new(source),
         })?;
-        match config.egress.problem() {
+        match config.egress.problem().or_else(|| config.audit.problem()) {
             Some(reason) => Err(ConfigError::Value { path, reason }),
             None => Ok(config),
         }
@@ -144,5 +188,36 @@ mod tests {
         assert_eq!(config.limits.weaker, Weaker::Refuse);
         assert!(toml::from_str::<Config>("[limits]\nweak = 1").is_err());
         assert!(toml::from_str::<Config>("limit = 1").is_err());
+    }
+
+    #[test]
+    fn the_audit_log() {
+        let parse = |text: &str| toml::from_str::<Config>(text).map(|config| config.audit);
+        let audit = parse("").unwrap();
+        assert_eq!(audit.settings(), Settings::default());
+        assert_eq!(audit.retention(), Duration::from_hours(365 * 24));
+        assert_eq!(audit.problem(), None);
+        for bad in ["retention_days = 29", "retention_days = 40000", "segment_mb = 0"] {
+            assert!(parse(&format!("[audit]\n{bad}")).unwrap().problem().is_some(), "{bad}");
+        }
+        for good in [
+            "journald = true",
+            "journald = \"/run/x\"",
+            "syslog = \"unix:/dev/log\"",
+            "syslog = \"udp:192.0.2.1:514\"",
+            "syslog = \"tcp:[2001:db8::1]:601\"",
+        ] {
+            assert!(parse(&format!("[audit.forward]\n{good}")).is_ok(), "{good}");
+        }
+        for (bad, word) in [
+            ("journald = 1", "path of its socket"),
+            ("syslog = \"udp:logs.example.com:514\"", "IP address"),
+            ("syslog = \"unix:dev/log\"", "unix:/PATH"),
+            ("syslog = true", "string"),
+            ("other = 1", "unknown field"),
+        ] {
+            let error = parse(&format!("[audit.forward]\n{bad}")).unwrap_err().to_string();
+            assert!(error.contains(word), "{bad}: {error}");
+        }
     }
 }

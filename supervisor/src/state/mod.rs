@@ -59,6 +59,12 @@ impl Dirs {
         }
     }
 
+    /// The audit log.
+    #[must_use]
+    pub fn audit(&self) -> PathBuf {
+        self.state.join("audit")
+    }
+
     /// The folder of run slots.
     #[must_use]
     pub fn slots(&self) -> PathBuf {

@@ -1,0 +1,67 @@
+//! The log in the words of other systems.
+
+mod cef;
+mod ocsf;
+
+use super::query::Record;
+
+/// A form of export.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Format {
+    /// The lines of the log, byte for byte.
+    Jsonl,
+    /// ArcSight's Common Event Format, version 0.
+    Cef,
+    /// The Open Cybersecurity Schema Framework, as JSON Lines.
+    Ocsf,
+}
+
+/// One event in this form, without a newline.
+#[must_use]
+pub fn render(format: Format, line: &str, record: &Record<'_>) -> String {
+    match format {
+        Format::Jsonl => line.to_owned(),
+        Format::Cef => cef::render(record),
+        Format::Ocsf => ocsf::render(line, record).to_string(),
+    }
+}
+
+/// What an event says in one line: the object of a violation, the reasons of a decision, how a run ended. Not escaped.
+#[must_use]
+pub fn words(record: &Record<'_>) -> String {
+    use crate::record::sink;
+    use policies::violation::Violation;
+    use serde_json::Value;
+
+    if let Ok(violation) = serde_json::from_str::<Violation>(record.data.get()) {
+        let times =
+            if violation.count > 1 { format!(" x{}", violation.count) } else { String::new() };
+        let what = sink::object(&violation.object);
+        return format!("{}: {}: {what}{times}", violation.code.text(), violation.code.words());
+    }
+    let Ok(data) = serde_json::from_str::<Value>(record.data.get()) else {
+        return record.data.get().to_owned();
+    };
+    let codes = |key: &str| {
+        let all = data[key].as_array().into_iter().flatten();
+        all.filter_map(|one| one["code"].as_str()).collect::<Vec<_>>().join(", ")
+    };
+    match record.kind.as_ref() {
+        "decision" => {
+            let verdict = data["verdict"].as_str().unwrap_or_default();
+            let violated = codes("violated");
+            let colon = if violated.is_empty() { "" } else { ": " };
+            format!("{verdict}{colon}{violated}")
+        }
+        "run.start" => {
+            let words = data["command"].as_array().into_iter().flatten();
+            words.filter_map(Value::as_str).collect::<Vec<_>>().join(" ")
+        }
+        "run.end" => data["result"]["reason"].as_str().unwrap_or_default().to_owned(),
+        "error" => data["error"].as_str().unwrap_or_default().to_owned(),
+        _ => record.data.get().to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests;
