@@ -43,6 +43,8 @@ pub(super) enum Command {
     Ps(OutputArgs),
     /// Clear what killed supervisors left behind
     Gc(GcArgs),
+    /// Verify, search, export and prune the audit log
+    Audit(super::audit::args::AuditArgs),
     /// Print a completion script
     Completions {
         /// For this shell

@@ -1,6 +1,7 @@
 //! The command line: one subcommand a file. stdout is data, stderr is for people.
 
 mod args;
+mod audit;
 mod check;
 mod codes;
 mod data;
@@ -81,6 +82,7 @@ fn dispatch(command: Command, dirs: &Dirs) -> Result<ExitCode, Failure> {
         Command::Ps(args) => ps::main(args, dirs),
         Command::Explain(args) => explain::main(&args, dirs),
         Command::Gc(args) => gc::main(args, dirs),
+        Command::Audit(args) => audit::main(args, dirs),
         Command::Completions { shell } => {
             clap_complete::generate(
                 shell,

@@ -1,0 +1,38 @@
+//! `sandboxctl audit`.
+
+pub(super) mod args;
+mod keep;
+mod search;
+mod verify;
+
+use std::process::ExitCode;
+use std::time::SystemTime;
+
+use args::{AuditArgs, AuditCommand};
+
+use super::Failure;
+use crate::record::audit::checkpoint::CheckpointError;
+use crate::state::Dirs;
+use crate::state::config::Config;
+
+pub(super) fn main(args: AuditArgs, dirs: &Dirs) -> Result<ExitCode, Failure> {
+    let now = SystemTime::now();
+    match args.command {
+        AuditCommand::Verify(args) => verify::main(args, dirs),
+        AuditCommand::Query(args) => search::query(args, dirs, now),
+        AuditCommand::Tail(args) => search::tail(args, dirs, now),
+        AuditCommand::Export(args) => search::export(args, dirs, now),
+        AuditCommand::Checkpoint(args) => keep::checkpoint(&args, dirs, now),
+        AuditCommand::Key => keep::key(dirs),
+        AuditCommand::Prune(args) => keep::prune(&args, dirs, now),
+    }
+}
+
+#[expect(clippy::needless_pass_by_value, reason = "map_err hands an error over by value")]
+fn failure(error: CheckpointError) -> Failure {
+    Failure::new(&error).hint(error.hint())
+}
+
+fn config(dirs: &Dirs) -> Result<Config, Failure> {
+    Config::load(&dirs.config).map_err(Failure::new)
+}
