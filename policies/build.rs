@@ -26,7 +26,9 @@ fn main() -> Result<(), Error> {
          use crate::rootfs::{FileLine, LinkLine, MaskLine, MirrorLine, Rootfs, TripwireLine};\n\
          use crate::seccomp::{AllowLine, DeniedPolicy, DenyLine, ErrnoLine, SyscallGroup, errno};\n\
          use crate::set::PolicySet;\n\
-         use crate::tier::{Isolation, ReviewPolicy, SignaturePolicy, Tier, TierPolicy};\n\
+         use crate::decision::ReviewLevel;\n\
+         use crate::tier::{CheckPolicy, Isolation, RegistrationPolicy, ReviewPolicy, SbomPolicy};\n\
+         use crate::tier::{SignaturePolicy, Tier, TierPolicy};\n\
          use crate::violation::{Code, Severity};\n\n\
          pub(super) static SET: PolicySet = PolicySet {\n",
     );
@@ -69,8 +71,18 @@ fn tier(out: &mut String, file: &Table) -> Result<(), Error> {
     }
     out.push_str("},\n");
     writeln!(out, "signature: SignaturePolicy::{},", pascal(text(trust, "signature")?))?;
-    writeln!(out, "review: ReviewPolicy::{},", pascal(text(trust, "review")?))?;
-    writeln!(out, "max_vulnerability_score: {},", get(trust, "max_vulnerability_score")?)?;
+    for (key, kind) in [
+        ("review", "ReviewPolicy"),
+        ("review_level", "ReviewLevel"),
+        ("registration", "RegistrationPolicy"),
+        ("vulnerability_check", "CheckPolicy"),
+        ("sbom", "SbomPolicy"),
+    ] {
+        writeln!(out, "{key}: {kind}::{},", pascal(text(trust, key)?))?;
+    }
+    for key in ["max_vulnerability_score", "vulnerability_check_days"] {
+        writeln!(out, "{key}: {},", get(trust, key)?)?;
+    }
     let network = table(file, "network")?;
     out.push_str("network: NetworkLimits {");
     for (key, value) in network.iter().filter(|(_, value)| value.is_integer()) {

@@ -122,7 +122,8 @@ impl Rules {
             manifest: &manifest,
             tier,
             trust: TrustFacts::default(),
-            registry: RegistryFacts::default(),
+            // The registry is not read here yet: what it says about an extension does not apply to runs.
+            registry: RegistryFacts::unregistered(),
         };
         let decision = decide(&context, dev);
         let plan = derive(&manifest, tier, &self.policies, &decision);

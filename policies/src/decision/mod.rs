@@ -8,14 +8,18 @@ use crate::limits::Limits;
 use crate::manifest::Manifest;
 use crate::permission::Permission;
 use crate::rootfs::within;
-use crate::tier::{Isolation, ReviewPolicy, SignaturePolicy, TierPolicy};
+use crate::tier::{Isolation, SignaturePolicy, TierPolicy};
 
 mod codes;
 mod facts;
+mod registry;
 
 use codes::waivable;
 pub use codes::{CODES, code};
-pub use facts::{Evaluated, Registration, RegistryFacts, Review, Signer, TrustFacts};
+pub use facts::{
+    BundleFact, Check, Evaluated, Expiry, FindingFact, HostDenial, Registration, RegistryFacts,
+    Review, ReviewLevel, Signer, State, TrustFacts,
+};
 
 /// Everything that a decision follows from.
 #[derive(Clone, Debug)]
@@ -73,6 +77,18 @@ pub struct PolicyViolation {
     pub remedy: String,
 }
 
+/// A permission that was asked for and not granted.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct DeniedPermission {
+    /// Which.
+    pub permission: Permission,
+    /// `permission-above-tier`, which also refuses the run, or `permission-denied-by-host`, which does not.
+    pub code: &'static str,
+    /// Why; lower case, no full stop.
+    pub reason: String,
+}
+
 /// The answer with its reasons.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
@@ -86,7 +102,7 @@ pub struct Decision {
     /// What it may do.
     pub granted: Vec<Permission>,
     /// What it asked for and may not do.
-    pub denied: Vec<Permission>,
+    pub denied: Vec<DeniedPermission>,
     /// The isolation that applies.
     pub isolation: Isolation,
     /// Advice that changes nothing.
@@ -97,20 +113,24 @@ pub struct Decision {
 #[must_use]
 pub fn decide(context: &SecurityContext<'_>, dev: DevMode) -> Decision {
     let (manifest, tier) = (context.manifest, context.tier);
-    let (granted, denied): (Vec<Permission>, Vec<Permission>) = manifest
-        .permissions
-        .iter()
-        .copied()
-        .partition(|permission| tier.permissions.contains(permission));
+    let mut granted = manifest.permissions.clone();
+    let mut denied = Vec::new();
+    granted.retain(|permission| match registry::denial(context, *permission) {
+        Some(denial) => {
+            denied.push(denial);
+            false
+        }
+        None => true,
+    });
     let isolation = manifest.isolation.unwrap_or(tier.default_isolation);
     let mut found = Vec::new();
     signature(context, &mut found);
-    registry(context, &mut found);
-    for permission in &denied {
+    registry::judge(context, &mut found);
+    for denied in denied.iter().filter(|denied| denied.code == code::PERMISSION_ABOVE_TIER) {
         add(
             &mut found,
-            code::PERMISSION_ABOVE_TIER,
-            format!("tier {} does not have {}", tier.tier, permission.name()),
+            denied.code,
+            denied.reason.clone(),
             "drop the permission, or publish for a higher tier",
         );
     }
@@ -132,7 +152,8 @@ pub fn decide(context: &SecurityContext<'_>, dev: DevMode) -> Decision {
         (true, false) => Verdict::AllowedForDevelopment,
         (true, true) => Verdict::Allowed,
     };
-    let recommendations = recommendations(manifest, &granted);
+    let mut recommendations = recommendations(manifest, &granted);
+    registry::advise(context, &mut recommendations);
     Decision { verdict, violated, dev_waived, granted, denied, isolation, recommendations }
 }
 
@@ -169,57 +190,6 @@ fn signature(context: &SecurityContext<'_>, found: &mut Vec<PolicyViolation>) {
             remedy,
         ),
         Evaluated::Found(_) => {}
-    }
-}
-
-fn registry(context: &SecurityContext<'_>, found: &mut Vec<PolicyViolation>) {
-    let tier = context.tier;
-    match context.registry.registration {
-        Evaluated::NotEvaluated | Evaluated::Found(Registration::Enabled) => {}
-        Evaluated::Found(Registration::Unknown) => add(
-            found,
-            code::NOT_REGISTERED,
-            String::from("the registry does not know this extension"),
-            "register it",
-        ),
-        Evaluated::Found(Registration::Disabled) => add(
-            found,
-            code::EXTENSION_DISABLED,
-            String::from("the extension is disabled"),
-            "ask the operator why it was switched off",
-        ),
-    }
-    let needed = tier.review == ReviewPolicy::PerVersion;
-    match context.registry.review {
-        Evaluated::NotEvaluated if needed => add(
-            found,
-            code::REVIEW_NOT_EVALUATED,
-            format!("tier {} needs a security review, and this version has no registry", tier.tier),
-            "its author can run it with --dev",
-        ),
-        Evaluated::Found(Review::Pending) if needed => add(
-            found,
-            code::REVIEW_MISSING,
-            format!("version {} has no approved security review", context.manifest.version),
-            "submit this version for review",
-        ),
-        Evaluated::Found(Review::Rejected) => add(
-            found,
-            code::REVIEW_REJECTED,
-            format!("the security review rejected version {}", context.manifest.version),
-            "publish a version that answers the review",
-        ),
-        _ => {}
-    }
-    if let Evaluated::Found(score) = context.registry.vulnerability_score
-        && score > tier.max_vulnerability_score
-    {
-        add(
-            found,
-            code::VULNERABILITY_SCORE,
-            format!("vulnerability score {score} is above {}", tier.max_vulnerability_score),
-            "publish a version without the known vulnerabilities",
-        );
     }
 }
 

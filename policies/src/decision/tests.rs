@@ -1,11 +1,13 @@
 use super::{
-    CODES, Decision, DevMode, Evaluated, Registration, RegistryFacts, Review, SecurityContext,
-    Signer, TrustFacts, Verdict, code, decide,
+    CODES, Decision, DevMode, Evaluated, RegistryFacts, SecurityContext, Signer, TrustFacts,
+    Verdict, code, decide,
 };
 use crate::manifest::Manifest;
 use crate::permission::Permission;
 use crate::set::PolicySet;
 use crate::tier::Tier;
+
+mod registry;
 
 fn manifest(tier: &str, rest: &str) -> Manifest {
     let text = format!(
@@ -27,7 +29,7 @@ fn decided(
 }
 
 fn plain(manifest: &Manifest, dev: DevMode) -> Decision {
-    decided(manifest, TrustFacts::default(), RegistryFacts::default(), dev)
+    decided(manifest, TrustFacts::default(), RegistryFacts::unregistered(), dev)
 }
 
 fn violated(decision: &Decision) -> Vec<&str> {
@@ -46,7 +48,7 @@ fn community_runs_without_signature() {
 fn higher_tiers_need_trust_or_a_development_run() {
     for tier in ["professional", "enterprise"] {
         let manifest = manifest(tier, "");
-        let wanted = [code::SIGNATURE_NOT_EVALUATED, code::REVIEW_NOT_EVALUATED];
+        let wanted = [code::SIGNATURE_NOT_EVALUATED, code::NOT_REGISTERED, code::REVIEW_MISSING];
         let decision = plain(&manifest, DevMode::Off);
         assert_eq!(decision.verdict, Verdict::Refused);
         assert_eq!(violated(&decision), wanted);
@@ -59,44 +61,19 @@ fn higher_tiers_need_trust_or_a_development_run() {
 }
 
 #[test]
-fn signatures_and_reviews_that_were_looked_at_decide() {
-    let registry = |review| RegistryFacts {
-        registration: Evaluated::Found(Registration::Enabled),
-        review: Evaluated::Found(review),
-        vulnerability_score: Evaluated::Found(50),
-    };
+fn signatures_that_were_looked_at_decide() {
     let signed = |signer| TrustFacts { signature: Evaluated::Found(signer) };
-    for (tier, signer, review, expected) in [
-        ("professional", Signer::TrustedIssuer, Review::Approved, vec![]),
-        ("professional", Signer::SelfSigned, Review::Approved, vec![code::SIGNATURE_INSUFFICIENT]),
-        ("professional", Signer::VerifiedPublisher, Review::Pending, vec![code::REVIEW_MISSING]),
-        ("enterprise", Signer::TrustedIssuer, Review::Approved, vec![code::SIGNATURE_INSUFFICIENT]),
-        ("enterprise", Signer::VerifiedPublisher, Review::Rejected, vec![code::REVIEW_REJECTED]),
-        ("community", Signer::Unsigned, Review::Pending, vec![]),
+    for (tier, signer, expected) in [
+        ("professional", Signer::TrustedIssuer, vec![]),
+        ("professional", Signer::SelfSigned, vec![code::SIGNATURE_INSUFFICIENT]),
+        ("professional", Signer::VerifiedPublisher, vec![]),
+        ("enterprise", Signer::TrustedIssuer, vec![code::SIGNATURE_INSUFFICIENT]),
+        ("enterprise", Signer::VerifiedPublisher, vec![]),
+        ("community", Signer::Unsigned, vec![]),
     ] {
-        let decision = decided(&manifest(tier, ""), signed(signer), registry(review), DevMode::Off);
-        assert_eq!(violated(&decision), expected, "{tier} {signer:?} {review:?}");
+        let decision = decided(&manifest(tier, ""), signed(signer), registry::good(), DevMode::Off);
+        assert_eq!(violated(&decision), expected, "{tier} {signer:?}");
     }
-}
-
-#[test]
-fn a_development_run_waives_nothing_but_trust() {
-    let registry = RegistryFacts {
-        registration: Evaluated::Found(Registration::Disabled),
-        review: Evaluated::Found(Review::Rejected),
-        vulnerability_score: Evaluated::Found(51),
-    };
-    let manifest = manifest("professional", "");
-    let decision = decided(&manifest, TrustFacts::default(), registry, DevMode::On);
-    let expected = [code::EXTENSION_DISABLED, code::REVIEW_REJECTED, code::VULNERABILITY_SCORE];
-    assert_eq!(violated(&decision), expected);
-    assert_eq!(decision.verdict, Verdict::Refused);
-    let unknown = RegistryFacts {
-        registration: Evaluated::Found(Registration::Unknown),
-        ..RegistryFacts::default()
-    };
-    let decision = decided(&manifest, TrustFacts::default(), unknown, DevMode::On);
-    assert_eq!((decision.verdict, decision.dev_waived.len()), (Verdict::AllowedForDevelopment, 3));
 }
 
 #[test]
@@ -116,7 +93,9 @@ fn every_violated_policy_is_listed() {
     ];
     assert_eq!(violated(&decision), expected);
     assert_eq!(decision.granted, [Permission::ReadMaterials]);
-    assert_eq!(decision.denied, [Permission::FileDownload, Permission::NetworkAccess]);
+    let denied: Vec<_> = decision.denied.iter().map(|one| (one.permission, one.code)).collect();
+    let code = code::PERMISSION_ABOVE_TIER;
+    assert_eq!(denied, [(Permission::FileDownload, code), (Permission::NetworkAccess, code)]);
     for violation in &decision.violated {
         assert!(!violation.reason.is_empty() && !violation.remedy.is_empty());
     }
@@ -157,7 +136,7 @@ fn limits_are_checked_against_the_tier_that_applies() {
         manifest: &manifest,
         tier: &tier,
         trust: TrustFacts::default(),
-        registry: RegistryFacts::default(),
+        registry: RegistryFacts::unregistered(),
     };
     let decision = decide(&context, DevMode::On);
     assert_eq!(violated(&decision), [code::TIER_LIMIT_EXCEEDED]);

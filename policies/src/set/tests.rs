@@ -167,10 +167,10 @@ fn bad_overrides_are_refused_with_every_problem() {
         .replace("\"/srv/", "\"srv/");
     let expected = [
         "tiers/community.toml:number-out-of-range@7:13",
-        "tiers/community.toml:missing-key@22:1",
-        "tiers/community.toml:unknown-key@23:1",
-        "tiers/community.toml:bad-path@34:36",
-        "tiers/community.toml:unknown-permission@39:3",
+        "tiers/community.toml:missing-key@27:1",
+        "tiers/community.toml:unknown-key@28:1",
+        "tiers/community.toml:bad-path@39:36",
+        "tiers/community.toml:unknown-permission@44:3",
     ];
     assert_eq!(refused("tiers/community.toml", &text), expected);
     assert_eq!(refused("tiers/gold.toml", COMMUNITY), ["tiers/gold.toml:unknown-file@1:1"]);

@@ -6,6 +6,7 @@ use std::fmt;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::decision::ReviewLevel;
 use crate::limits::Limits;
 use crate::permission::Permission;
 use crate::plan::egress::NetworkLimits;
@@ -143,6 +144,57 @@ impl ReviewPolicy {
     }
 }
 
+/// Whether a tier's extensions must be registered.
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema,
+)]
+#[serde(rename_all = "kebab-case")]
+pub enum RegistrationPolicy {
+    /// What the registry does not know may run; what it says about those that it knows holds.
+    Optional,
+    /// What the registry does not know does not run.
+    Required,
+}
+
+impl RegistrationPolicy {
+    pub(crate) const WORDS: [(&'static str, Self); 2] =
+        [("optional", Self::Optional), ("required", Self::Required)];
+}
+
+/// What follows from an overdue check for known vulnerabilities.
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema,
+)]
+#[serde(rename_all = "kebab-case")]
+pub enum CheckPolicy {
+    /// A recommendation.
+    Warn,
+    /// The extension does not run.
+    Enforce,
+}
+
+impl CheckPolicy {
+    pub(crate) const WORDS: [(&'static str, Self); 2] =
+        [("warn", Self::Warn), ("enforce", Self::Enforce)];
+}
+
+/// Whether a tier's bundles must have a bill of materials.
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema,
+)]
+#[serde(rename_all = "kebab-case")]
+pub enum SbomPolicy {
+    /// A bundle without one may run.
+    Optional,
+    /// A bundle without one does not run.
+    Required,
+}
+
+impl SbomPolicy {
+    pub(crate) const WORDS: [(&'static str, Self); 2] =
+        [("optional", Self::Optional), ("required", Self::Required)];
+}
+
 /// What one tier gives at most and asks for at least.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
@@ -157,8 +209,18 @@ pub struct TierPolicy {
     pub signature: SignaturePolicy,
     /// Which review is needed.
     pub review: ReviewPolicy,
+    /// How deep that review must go at least.
+    pub review_level: ReviewLevel,
+    /// Whether an extension must be registered.
+    pub registration: RegistrationPolicy,
     /// The highest vulnerability score, of 100, that may run.
     pub max_vulnerability_score: u8,
+    /// How many days a check for known vulnerabilities holds.
+    pub vulnerability_check_days: u32,
+    /// What follows when it does not hold any more.
+    pub vulnerability_check: CheckPolicy,
+    /// Whether a bundle must have a bill of materials.
+    pub sbom: SbomPolicy,
     /// Whether `"*"` is allowed as a domain.
     pub any_domain: bool,
     /// Whether a host that a manifest names may have a private address.

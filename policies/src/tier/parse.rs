@@ -2,12 +2,16 @@
 
 use std::borrow::Cow;
 
+use crate::decision::ReviewLevel;
 use crate::diag::{Diagnostics, code, nearest};
 use crate::document::{Reader, Section, shorten};
 use crate::limits::Limits;
 use crate::permission::Permission;
 use crate::plan::egress::NetworkLimits;
-use crate::tier::{Isolation, ReviewPolicy, SignaturePolicy, Tier, TierPolicy};
+use crate::tier::{
+    CheckPolicy, Isolation, RegistrationPolicy, ReviewPolicy, SbomPolicy, SignaturePolicy, Tier,
+    TierPolicy,
+};
 
 /// Tier files are a page long.
 const MAX_BYTES: usize = 64 * 1024;
@@ -28,10 +32,7 @@ pub(crate) fn parse(tier: Tier, file: &str, bytes: &[u8]) -> Result<TierPolicy, 
     let default_isolation =
         required_word(&mut reader, head, "default_isolation", &Isolation::WORDS);
     let limits = limits(&mut reader, root);
-    let trust = reader.section(root, "trust", &["signature", "review", "max_vulnerability_score"]);
-    let signature = required_word(&mut reader, trust, "signature", &SignaturePolicy::WORDS);
-    let review = required_word(&mut reader, trust, "review", &ReviewPolicy::WORDS);
-    let score = number(&mut reader, trust, "max_vulnerability_score", 0, 100);
+    let trust = trust(&mut reader, root);
     let mut keys = vec!["any_domain", "private_addresses"];
     keys.extend(NetworkLimits::KEYS);
     let section = reader.section(root, "network", &keys);
@@ -43,16 +44,21 @@ pub(crate) fn parse(tier: Tier, file: &str, bytes: &[u8]) -> Result<TierPolicy, 
     let seccomp = texts(&mut reader, sandbox, "seccomp");
     let file_roots = file_roots(&mut reader, sandbox);
     let permissions = permissions(&mut reader, root);
-    if let (false, Some(default_isolation), Some(signature), Some(review), Some(limits)) =
-        (reader.failed(), default_isolation, signature, review, limits)
+    if let (false, Some(default_isolation), Some(trust), Some(limits)) =
+        (reader.failed(), default_isolation, trust, limits)
     {
         return Ok(TierPolicy {
             tier,
             default_isolation,
             limits,
-            signature,
-            review,
-            max_vulnerability_score: u8::try_from(score).unwrap_or(0),
+            signature: trust.signature,
+            review: trust.review,
+            review_level: trust.review_level,
+            registration: trust.registration,
+            max_vulnerability_score: trust.max_vulnerability_score,
+            vulnerability_check_days: trust.vulnerability_check_days,
+            vulnerability_check: trust.vulnerability_check,
+            sbom: trust.sbom,
             any_domain,
             private_addresses,
             network,
@@ -63,6 +69,50 @@ pub(crate) fn parse(tier: Tier, file: &str, bytes: &[u8]) -> Result<TierPolicy, 
         });
     }
     Err(reader.into_diagnostics())
+}
+
+/// The section `[trust]`.
+struct Trust {
+    signature: SignaturePolicy,
+    review: ReviewPolicy,
+    review_level: ReviewLevel,
+    registration: RegistrationPolicy,
+    max_vulnerability_score: u8,
+    vulnerability_check_days: u32,
+    vulnerability_check: CheckPolicy,
+    sbom: SbomPolicy,
+}
+
+fn trust(reader: &mut Reader<'_>, root: Section<'_, '_>) -> Option<Trust> {
+    let keys = [
+        "signature",
+        "review",
+        "review_level",
+        "registration",
+        "max_vulnerability_score",
+        "vulnerability_check_days",
+        "vulnerability_check",
+        "sbom",
+    ];
+    let section = reader.section(root, "trust", &keys);
+    let signature = required_word(reader, section, "signature", &SignaturePolicy::WORDS);
+    let review = required_word(reader, section, "review", &ReviewPolicy::WORDS);
+    let review_level = required_word(reader, section, "review_level", &ReviewLevel::WORDS);
+    let registration = required_word(reader, section, "registration", &RegistrationPolicy::WORDS);
+    let score = number(reader, section, "max_vulnerability_score", 0, 100);
+    let days = number(reader, section, "vulnerability_check_days", 1, 3650);
+    let check = required_word(reader, section, "vulnerability_check", &CheckPolicy::WORDS);
+    let sbom = required_word(reader, section, "sbom", &SbomPolicy::WORDS);
+    Some(Trust {
+        signature: signature?,
+        review: review?,
+        review_level: review_level?,
+        registration: registration?,
+        max_vulnerability_score: u8::try_from(score).unwrap_or(0),
+        vulnerability_check_days: u32::try_from(days).unwrap_or(1),
+        vulnerability_check: check?,
+        sbom: sbom?,
+    })
 }
 
 fn name(reader: &mut Reader<'_>, head: Section<'_, '_>, tier: Tier) {

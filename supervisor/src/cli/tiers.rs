@@ -42,7 +42,13 @@ fn render(tiers: &[TierPolicy; 3]) -> String {
     line("one file", &|tier| format!("{} MB", tier.limits.file_mb));
     line("signature", &|tier| word(&tier.signature));
     line("review", &|tier| word(&tier.review));
+    line("review level", &|tier| tier.review_level.name().to_owned());
+    line("registration", &|tier| word(&tier.registration));
     line("vulnerability score", &|tier| format!("<= {}", tier.max_vulnerability_score));
+    line("vulnerability check", &|tier| {
+        format!("{} days, {}", tier.vulnerability_check_days, word(&tier.vulnerability_check))
+    });
+    line("bill of materials", &|tier| word(&tier.sbom));
     line("network \"*\"", &|tier| if tier.any_domain { "yes" } else { "no" }.to_owned());
     line("private addresses", &|tier| if tier.private_addresses { "yes" } else { "no" }.to_owned());
     line("connections", &|tier| tier.network.connections.to_string());
