@@ -1,5 +1,7 @@
 //! What can be written on the command line.
 
+pub(super) mod registry;
+
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
@@ -35,6 +37,12 @@ pub(super) enum Command {
     Pack(PackArgs),
     /// Look after the store of verified bundles
     Store(StoreArgs),
+    /// Register extensions, and decide what they may do
+    Ext(registry::ExtArgs),
+    /// Review bundles
+    Review(registry::ReviewArgs),
+    /// Report, find and settle vulnerabilities
+    Vuln(registry::VulnArgs),
     /// Print the tiers and what each gives
     Tiers(OutputArgs),
     /// List the codes of violations

@@ -7,14 +7,17 @@ mod codes;
 mod data;
 mod doctor;
 mod explain;
+mod ext;
 mod gc;
 mod init;
 mod output;
 mod pack;
 mod ps;
+mod review;
 mod run;
 mod store;
 mod tiers;
+mod vuln;
 
 use std::process::ExitCode;
 
@@ -77,6 +80,9 @@ fn dispatch(command: Command, dirs: &Dirs) -> Result<ExitCode, Failure> {
         Command::Data(args) => data::main(&args, dirs),
         Command::Pack(args) => pack::main(&args, dirs),
         Command::Store(args) => store::main(&args, dirs),
+        Command::Ext(args) => ext::main(&args, dirs),
+        Command::Review(args) => review::main(&args, dirs),
+        Command::Vuln(args) => vuln::main(&args, dirs),
         Command::Tiers(args) => tiers::main(args, dirs),
         Command::Codes(args) => codes::main(args),
         Command::Ps(args) => ps::main(args, dirs),

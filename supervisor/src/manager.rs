@@ -1,0 +1,326 @@
+//! The registry and the decision for programs that embed the supervisor.
+//!
+//! [`SecurityManager`] is to a host application what `sandboxctl ext`, `check` and the records of runs are to an operator:
+//! the same registry, the same decision, the same audit log.
+//!
+//! # Registering an extension
+//!
+//! What an extension is comes from its bundle, not from the caller: a context that the caller fills in could claim what no
+//! bundle has.
+//!
+//! ```
+//! # use std::{env, fs, process};
+//! use policies::decision::State;
+//! use sandboxctl::manager::SecurityManager;
+//! use sandboxctl::state::Dirs;
+//!
+//! # let here = env::temp_dir().join(format!("sandboxctl-doc-register-{}", process::id()));
+//! # let bundle = here.join("bundle");
+//! # fs::create_dir_all(&bundle)?;
+//! # fs::write(bundle.join("main.sh"), "echo report")?;
+//! fs::write(
+//!     bundle.join("extension.toml"),
+//!     r#"
+//! [extension]
+//! id = "publisher-abc.analytics"
+//! name = "Analytics Dashboard"
+//! version = "1.0.0"
+//! publisher = "publisher-abc"
+//! tier = "community"
+//! [run]
+//! command = ["bash", "main.sh"]
+//! [permissions]
+//! request = ["READ_WORK_ORDERS", "READ_QUALITY_DATA", "GENERATE_REPORTS"]
+//! "#,
+//! )?;
+//! let dirs = Dirs::from_environment(|name| match name {
+//!     "SANDBOXCTL_STATE_DIR" => Some(here.join("state").into()),
+//!     "SANDBOXCTL_CONFIG_DIR" => Some(here.join("config").into()),
+//!     _ => None,
+//! });
+//! let manager = SecurityManager::new(dirs, "host-application");
+//! let registered = manager.register_extension(&bundle)?;
+//! assert_eq!(registered.bundle.extension_id, "publisher-abc.analytics");
+//! assert_eq!(registered.state, State::Enabled);
+//! # fs::remove_dir_all(here)?;
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! # Enforcing before an execution
+//!
+//! ```
+//! # use std::{env, fs, process};
+//! # use sandboxctl::manager::SecurityManager;
+//! # use sandboxctl::state::Dirs;
+//! # let here = env::temp_dir().join(format!("sandboxctl-doc-enforce-{}", process::id()));
+//! # let bundle = here.join("bundle");
+//! # fs::create_dir_all(&bundle)?;
+//! # fs::write(bundle.join("extension.toml"), "[extension]\nid = \"publisher-abc.analytics\"\nname = \"Analytics\"\nversion = \"1.0.0\"\npublisher = \"publisher-abc\"\ntier = \"community\"\n[run]\ncommand = [\"true\"]\n")?;
+//! # let dirs = Dirs::from_environment(|name| match name {
+//! #     "SANDBOXCTL_STATE_DIR" => Some(here.join("state").into()),
+//! #     "SANDBOXCTL_CONFIG_DIR" => Some(here.join("config").into()),
+//! #     _ => None,
+//! # });
+//! # let manager = SecurityManager::new(dirs, "host-application");
+//! # manager.register_extension(&bundle)?;
+//! let result = manager.enforce_security_context("publisher-abc.analytics")?;
+//! assert!(result.allowed, "{}", result.reason);
+//!
+//! manager.disable_extension("publisher-abc.analytics", "it misbehaves")?;
+//! let result = manager.enforce_security_context("publisher-abc.analytics")?;
+//! assert!(!result.allowed);
+//! assert_eq!(result.violated_policies[0].code, "extension-disabled");
+//! assert_eq!(result.reason, "the extension is disabled: it misbehaves");
+//! # fs::remove_dir_all(here)?;
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! # Checking one permission
+//!
+//! ```
+//! # use std::{env, fs, process};
+//! use policies::permission::Permission;
+//! # use sandboxctl::manager::SecurityManager;
+//! # use sandboxctl::state::Dirs;
+//! # let here = env::temp_dir().join(format!("sandboxctl-doc-permission-{}", process::id()));
+//! # let bundle = here.join("bundle");
+//! # fs::create_dir_all(&bundle)?;
+//! # fs::write(bundle.join("extension.toml"), "[extension]\nid = \"publisher-abc.analytics\"\nname = \"Analytics\"\nversion = \"1.0.0\"\npublisher = \"publisher-abc\"\ntier = \"community\"\n[run]\ncommand = [\"true\"]\n[permissions]\nrequest = [\"READ_WORK_ORDERS\"]\n")?;
+//! # let dirs = Dirs::from_environment(|name| match name {
+//! #     "SANDBOXCTL_STATE_DIR" => Some(here.join("state").into()),
+//! #     "SANDBOXCTL_CONFIG_DIR" => Some(here.join("config").into()),
+//! #     _ => None,
+//! # });
+//! # let manager = SecurityManager::new(dirs, "host-application");
+//! # manager.register_extension(&bundle)?;
+//! let id = "publisher-abc.analytics";
+//! assert!(manager.check_permission(id, Permission::ReadWorkOrders)?);
+//! // Not asked for.
+//! assert!(!manager.check_permission(id, Permission::ReadMaterials)?);
+//! // Taken away by the host.
+//! manager.deny_permissions(id, &[Permission::ReadWorkOrders], "under investigation")?;
+//! assert!(!manager.check_permission(id, Permission::ReadWorkOrders)?);
+//! // Nobody registered it.
+//! assert!(!manager.check_permission("nobody.knows", Permission::ReadWorkOrders)?);
+//! # fs::remove_dir_all(here)?;
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! # Recording what an execution used
+//!
+//! ```
+//! # use std::{env, fs, process};
+//! use std::time::SystemTime;
+//!
+//! use sandboxctl::registry::Usage;
+//! # use sandboxctl::manager::SecurityManager;
+//! # use sandboxctl::state::Dirs;
+//! # let here = env::temp_dir().join(format!("sandboxctl-doc-usage-{}", process::id()));
+//! # let dirs = Dirs::from_environment(|name| match name {
+//! #     "SANDBOXCTL_STATE_DIR" => Some(here.join("state").into()),
+//! #     "SANDBOXCTL_CONFIG_DIR" => Some(here.join("config").into()),
+//! #     _ => None,
+//! # });
+//! # let manager = SecurityManager::new(dirs, "host-application");
+//!
+//! let id = "publisher-abc.analytics";
+//! let usage = Usage {
+//!     memory_used_mb: 84.5,
+//!     cpu_percentage: 12.0,
+//!     disk_used_mb: 3.25,
+//!     network_bytes_out: 2_048,
+//!     network_bytes_in: 16_384,
+//!     execution_time_ms: 1_250,
+//!     request_count: 7,
+//!     error_count: 1,
+//!     ..Usage::at(id, SystemTime::now())
+//! };
+//! manager.record_resource_usage(&usage)?;
+//! assert_eq!(manager.resource_usage(id, 10)?, [usage]);
+//! # fs::remove_dir_all(here)?;
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+
+use std::path::Path;
+use std::time::SystemTime;
+
+use policies::decision::{
+    Decision, DeniedPermission, DevMode, PolicyViolation, SecurityContext, TrustFacts, decide,
+};
+use policies::permission::Permission;
+use serde::Serialize;
+
+use crate::admit::{AdmitError, Rules};
+use crate::registry::{Editor, Registered, Registry, RegistryError, Usage};
+use crate::state::Dirs;
+
+/// Decides on registered extensions for a host application. Holds nothing open: each call sees what every other process
+/// has decided meanwhile.
+#[derive(Clone, Debug)]
+pub struct SecurityManager {
+    dirs: Dirs,
+    actor: String,
+}
+
+/// Why there was no answer. No answer is not "yes".
+#[derive(Debug, thiserror::Error)]
+pub enum ManagerError {
+    /// Configuration or policy files.
+    #[error(transparent)]
+    Rules(#[from] AdmitError),
+    /// The registry.
+    #[error(transparent)]
+    Registry(#[from] RegistryError),
+}
+
+/// Whether an extension may run.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Enforcement {
+    /// Whether it may.
+    pub allowed: bool,
+    /// The reasons against it; empty where it may.
+    pub reason: String,
+    /// Every policy that says no.
+    pub violated_policies: Vec<PolicyViolation>,
+    /// What it asked for and may not do.
+    pub denied_permissions: Vec<DeniedPermission>,
+    /// What it may do, where it may run.
+    pub granted_permissions: Vec<Permission>,
+    /// Advice that changes nothing.
+    pub recommendations: Vec<String>,
+}
+
+impl From<Decision> for Enforcement {
+    fn from(decision: Decision) -> Self {
+        let reasons: Vec<&str> =
+            decision.violated.iter().map(|violated| violated.reason.as_str()).collect();
+        Self {
+            allowed: decision.verdict.permits(),
+            reason: reasons.join("; "),
+            violated_policies: decision.violated,
+            denied_permissions: decision.denied,
+            granted_permissions: decision.granted,
+            recommendations: decision.recommendations,
+        }
+    }
+}
+
+impl SecurityManager {
+    /// For the state and configuration in these folders. `actor` goes on record with every act.
+    #[must_use]
+    pub fn new(dirs: Dirs, actor: &str) -> Self {
+        Self { dirs, actor: actor.to_owned() }
+    }
+
+    /// Registers a bundle: a new extension, or a new version of one.
+    ///
+    /// # Errors
+    /// [`ManagerError::Registry`].
+    pub fn register_extension(&self, bundle: &Path) -> Result<Registered, ManagerError> {
+        Ok(self.editor()?.register(bundle, None)?)
+    }
+
+    /// Decides whether the latest registered bundle of an extension may run. Its signature is not verified by this call, so
+    /// a tier that needs one refuses.
+    ///
+    /// # Errors
+    /// [`ManagerError`]: there is no such extension, or nobody can say. It must not run then.
+    pub fn enforce_security_context(&self, id: &str) -> Result<Enforcement, ManagerError> {
+        Ok(self.decide(id)?.into())
+    }
+
+    /// Whether an extension may run, and has a permission: its manifest asks for it, its tier has it, and the host does not
+    /// deny it.
+    ///
+    /// # Errors
+    /// [`ManagerError`]: nobody can say. An extension that is not registered has none.
+    pub fn check_permission(&self, id: &str, permission: Permission) -> Result<bool, ManagerError> {
+        match self.decide(id) {
+            Ok(decision) => {
+                Ok(decision.verdict.permits() && decision.granted.contains(&permission))
+            }
+            Err(ManagerError::Registry(RegistryError::NotRegistered { .. })) => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Takes the denial of permissions back.
+    ///
+    /// # Errors
+    /// [`ManagerError::Registry`].
+    pub fn grant_permissions(
+        &self,
+        id: &str,
+        permissions: &[Permission],
+    ) -> Result<(), ManagerError> {
+        Ok(self.editor()?.grant(id, permissions)?)
+    }
+
+    /// Denies permissions, whatever the manifest asks for.
+    ///
+    /// # Errors
+    /// [`ManagerError::Registry`].
+    pub fn deny_permissions(
+        &self,
+        id: &str,
+        permissions: &[Permission],
+        reason: &str,
+    ) -> Result<(), ManagerError> {
+        Ok(self.editor()?.deny(id, permissions, reason)?)
+    }
+
+    /// Switches an extension off.
+    ///
+    /// # Errors
+    /// [`ManagerError::Registry`].
+    pub fn disable_extension(&self, id: &str, reason: &str) -> Result<(), ManagerError> {
+        Ok(self.editor()?.disable(id, reason)?)
+    }
+
+    /// Lets an extension run again.
+    ///
+    /// # Errors
+    /// [`ManagerError::Registry`].
+    pub fn enable_extension(&self, id: &str) -> Result<(), ManagerError> {
+        Ok(self.editor()?.enable(id)?)
+    }
+
+    /// Keeps what an execution used.
+    ///
+    /// # Errors
+    /// [`ManagerError::Registry`].
+    pub fn record_resource_usage(&self, usage: &Usage) -> Result<(), ManagerError> {
+        Ok(self.editor()?.record_usage(usage)?)
+    }
+
+    /// What an extension used, the latest first, at most `most` entries.
+    ///
+    /// # Errors
+    /// [`ManagerError::Registry`].
+    pub fn resource_usage(&self, id: &str, most: u32) -> Result<Vec<Usage>, ManagerError> {
+        Ok(self.registry()?.usage(id, most)?)
+    }
+
+    fn registry(&self) -> Result<Registry, RegistryError> {
+        Registry::open(&self.dirs.state)
+    }
+
+    fn editor(&self) -> Result<Editor, RegistryError> {
+        Editor::open(&self.dirs.state, &self.actor)
+    }
+
+    fn decide(&self, id: &str) -> Result<Decision, ManagerError> {
+        let rules = Rules::load(&self.dirs)?;
+        let registry = self.registry()?;
+        let (manifest, digest) = registry.manifest(id)?;
+        let facts = registry.facts(id, Some(&digest), &manifest.version, SystemTime::now())?;
+        let context = SecurityContext {
+            manifest: &manifest,
+            tier: rules.policies.tier(manifest.tier),
+            trust: TrustFacts::default(),
+            registry: facts,
+        };
+        Ok(decide(&context, DevMode::Off))
+    }
+}
