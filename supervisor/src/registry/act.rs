@@ -134,7 +134,7 @@ impl Editor {
                 actor: self.actor.clone(),
             };
             let mut opened = AuditLog::open(&self.audit, &subject)?;
-            let seq = opened.append_durably(&events)?;
+            let seq = opened.append(&events)?;
             log = Some((opened, seq));
         }
         let Err(error) = tx.commit() else {
@@ -144,7 +144,7 @@ impl Editor {
             let data =
                 json!({ "events": events.len(), "lastSeq": seq, "reason": error.to_string() });
             let undone = Event::new(EventType::ActUndone, Severity::Warning, at, &data)?;
-            log.append_durably(&[undone])?;
+            log.append(&[undone])?;
         }
         Err(failed(error))
     }

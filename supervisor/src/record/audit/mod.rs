@@ -131,6 +131,32 @@ pub enum EventType {
     SealFailed,
     /// The log itself: segments are removed because they are older than what is kept.
     Pruned,
+    /// An extension or a new version of it was registered.
+    Registration,
+    /// An extension was removed from the registry.
+    RegistrationRemoved,
+    /// The end of a registration was set.
+    RegistrationExpiry,
+    /// The host granted a permission.
+    PermissionGrant,
+    /// The host denied a permission.
+    PermissionDeny,
+    /// A security review was asked for, or decided.
+    Review,
+    /// A vulnerability was reported, found, or moved on.
+    Vulnerability,
+    /// Advisories were imported.
+    VulnerabilityImport,
+    /// An extension was checked for known vulnerabilities.
+    VulnerabilityCheck,
+    /// An extension may run again.
+    ExtensionEnabled,
+    /// An extension was switched off, by somebody or by a critical vulnerability.
+    ExtensionDisabled,
+    /// An extension may not run before a review has looked at a vulnerability.
+    ExtensionReviewRequired,
+    /// An act that was recorded was not done after all.
+    ActUndone,
 }
 
 impl EventType {
@@ -151,6 +177,19 @@ impl EventType {
             Self::Sealed => "audit.sealed",
             Self::SealFailed => "audit.seal-failed",
             Self::Pruned => "audit.pruned",
+            Self::Registration => "registration",
+            Self::RegistrationRemoved => "registration.removed",
+            Self::RegistrationExpiry => "registration.expiry",
+            Self::PermissionGrant => "permission.grant",
+            Self::PermissionDeny => "permission.deny",
+            Self::Review => "review",
+            Self::Vulnerability => "vulnerability",
+            Self::VulnerabilityImport => "vulnerability.import",
+            Self::VulnerabilityCheck => "vulnerability.check",
+            Self::ExtensionEnabled => "extension.enabled",
+            Self::ExtensionDisabled => "extension.disabled",
+            Self::ExtensionReviewRequired => "extension.review-required",
+            Self::ActUndone => "act.undone",
         }
     }
 
