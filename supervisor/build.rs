@@ -6,6 +6,7 @@
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::time::SystemTime;
 use std::{env, fs};
 
 const COMMON: &[&str] = &[
@@ -34,6 +35,7 @@ fn main() {
     let out = PathBuf::from(variable("OUT_DIR"));
     println!("cargo:rerun-if-changed=build.rs");
     watch(&shim);
+    built();
     let target = variable("TARGET");
     assert!(target.starts_with("x86_64-"), "the shim's system calls are x86-64 only, not {target}");
 
@@ -45,6 +47,21 @@ fn main() {
         rustc.arg("--extern").arg(format!("shim={}", out.join("libshim.rlib").display()));
         rustc.arg("-o").arg(out.join("shim"));
     });
+}
+
+/// The day of this build: a host whose clock is before it has a wrong clock. SOURCE_DATE_EPOCH makes builds repeatable,
+/// <https://reproducible-builds.org/specs/source-date-epoch/>.
+fn built() {
+    println!("cargo:rerun-if-env-changed=SOURCE_DATE_EPOCH");
+    let now = || {
+        let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
+        since.unwrap_or_default().as_secs()
+    };
+    let given = env::var("SOURCE_DATE_EPOCH").ok();
+    let seconds = given.map_or_else(now, |text| {
+        text.parse().unwrap_or_else(|error| panic!("SOURCE_DATE_EPOCH is no number: {error}"))
+    });
+    println!("cargo:rustc-env=SANDBOXCTL_BUILT={}", seconds / 86_400 * 86_400);
 }
 
 fn compile(target: &str, source: &Path, arguments: impl FnOnce(&mut Command)) {

@@ -6,6 +6,7 @@ pub mod state;
 pub mod host;
 pub mod bundle;
 pub mod registry;
+pub mod trust;
 pub mod admit;
 pub mod limits;
 pub mod data;

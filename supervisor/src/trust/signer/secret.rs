@@ -1,0 +1,138 @@
+//! Passphrases and PINs: from a file, the environment or a terminal, wiped after use.
+
+use std::fs::{File, OpenOptions};
+use std::io::{BufRead, BufReader, Read, Write};
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+
+use der::zeroize::Zeroizing;
+use nix::sys::termios::{LocalFlags, SetArg, tcgetattr, tcsetattr};
+
+use super::SignError;
+
+/// The variable that may hold the passphrase.
+const VARIABLE: &str = "SANDBOXCTL_PASSPHRASE";
+/// No passphrase is longer.
+const MOST_BYTES: u64 = 1024;
+
+/// A passphrase or PIN. Wiped from memory when it is dropped; never printed.
+pub struct Passphrase(Zeroizing<Vec<u8>>);
+
+impl Passphrase {
+    /// Of these bytes.
+    #[must_use]
+    pub fn new(bytes: impl Into<Vec<u8>>) -> Self {
+        Self(Zeroizing::new(bytes.into()))
+    }
+
+    pub(super) fn as_bytes(&self) -> &[u8] {
+        &self.0
+    }
+}
+
+impl std::fmt::Debug for Passphrase {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Passphrase(..)")
+    }
+}
+
+/// Where passphrases come from: a file that was named, else `SANDBOXCTL_PASSPHRASE`, else the terminal.
+#[derive(Clone, Debug, Default)]
+pub struct PassphraseSource {
+    /// A file whose first line it is.
+    pub file: Option<PathBuf>,
+}
+
+impl PassphraseSource {
+    /// The passphrase of a key that exists.
+    ///
+    /// # Errors
+    /// [`SignError::NoPassphrase`], or what is wrong with the file.
+    pub fn get(&self, what: &str) -> Result<Passphrase, SignError> {
+        self.find(what, false)
+    }
+
+    /// The passphrase of a new key: asked for twice at a terminal, never empty.
+    ///
+    /// # Errors
+    /// [`SignError::NoPassphrase`], or what is wrong with the file.
+    pub fn choose(&self, what: &str) -> Result<Passphrase, SignError> {
+        let passphrase = self.find(what, true)?;
+        if passphrase.0.is_empty() {
+            return Err(missing(what, "it is empty"));
+        }
+        Ok(passphrase)
+    }
+
+    fn find(&self, what: &str, twice: bool) -> Result<Passphrase, SignError> {
+        if let Some(path) = &self.file {
+            return from_file(path);
+        }
+        if let Some(value) = std::env::var_os(VARIABLE) {
+            return Ok(Passphrase::new(std::os::unix::ffi::OsStringExt::into_vec(value)));
+        }
+        let first = ask(what, &format!("Passphrase of {what}: "))?;
+        if twice && ask(what, "Again: ")?.0 != first.0 {
+            return Err(missing(what, "the two are not the same"));
+        }
+        Ok(first)
+    }
+}
+
+fn missing(what: &str, reason: impl Into<String>) -> SignError {
+    SignError::NoPassphrase { what: what.to_owned(), reason: reason.into() }
+}
+
+/// The first line of a file that only its owner may read. A pipe, as of `<(..)`, is as private as its reader.
+fn from_file(path: &Path) -> Result<Passphrase, SignError> {
+    let error = |source| SignError::File { action: "read", path: path.to_owned(), source };
+    let file = File::open(path).map_err(error)?;
+    let metadata = file.metadata().map_err(error)?;
+    let mode = metadata.mode() & 0o7777;
+    if metadata.is_file() && mode & 0o077 != 0 {
+        return Err(SignError::Mode { path: path.to_owned(), mode });
+    }
+    let mut bytes = Zeroizing::new(Vec::with_capacity(256));
+    file.take(MOST_BYTES).read_to_end(&mut bytes).map_err(error)?;
+    Ok(first_line(&bytes))
+}
+
+fn first_line(bytes: &[u8]) -> Passphrase {
+    let line = bytes.split(|byte| *byte == b'\n').next().unwrap_or_default();
+    Passphrase::new(line.strip_suffix(b"\r").unwrap_or(line))
+}
+
+/// Asks at the terminal of the process, without an echo: termios(3).
+fn ask(what: &str, prompt: &str) -> Result<Passphrase, SignError> {
+    let error = |error: &dyn std::fmt::Display| missing(what, error.to_string());
+    let mut terminal = OpenOptions::new()
+        .read(true)
+        .write(true)
+        .open("/dev/tty")
+        .map_err(|_| missing(what, "there is no terminal to ask at"))?;
+    terminal.write_all(prompt.as_bytes()).map_err(|e| error(&e))?;
+    let before = tcgetattr(&terminal).map_err(|e| error(&e))?;
+    let mut silent = before.clone();
+    silent.local_flags.remove(LocalFlags::ECHO);
+    tcsetattr(&terminal, SetArg::TCSAFLUSH, &silent).map_err(|e| error(&e))?;
+    let mut line = Zeroizing::new(Vec::with_capacity(256));
+    let read = BufReader::new(&terminal).take(MOST_BYTES).read_until(b'\n', &mut line);
+    let restored = tcsetattr(&terminal, SetArg::TCSAFLUSH, &before);
+    terminal.write_all(b"\n").map_err(|e| error(&e))?;
+    read.map_err(|e| error(&e))?;
+    restored.map_err(|e| error(&e))?;
+    Ok(first_line(&line))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_first_line_counts_without_its_end() {
+        assert_eq!(first_line(b"pass word\n").as_bytes(), b"pass word");
+        assert_eq!(first_line(b"pass word\r\nmore").as_bytes(), b"pass word");
+        assert_eq!(first_line(b"").as_bytes(), b"");
+        assert_eq!(format!("{:?}", Passphrase::new("secret")), "Passphrase(..)");
+    }
+}
