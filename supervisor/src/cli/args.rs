@@ -45,6 +45,16 @@ pub(super) enum Command {
     Vuln(registry::VulnArgs),
     /// Print the tiers and what each gives
     Tiers(OutputArgs),
+    /// Make a private key, encrypted
+    Keygen(super::signing::KeygenArgs),
+    /// Sign a bundle
+    Sign(super::signing::SignArgs),
+    /// Verify a bundle's files and signature, with the verdict of every check
+    Verify(super::signing::VerifyArgs),
+    /// Run a certificate authority
+    Ca(super::ca::CaArgs),
+    /// Decide whom this host trusts
+    Trust(super::trust::TrustArgs),
     /// List the codes of violations
     Codes(OutputArgs),
     /// List the runs of this host

@@ -2,6 +2,7 @@
 
 mod args;
 mod audit;
+mod ca;
 mod check;
 mod codes;
 mod data;
@@ -16,8 +17,10 @@ mod ps;
 mod review;
 mod run;
 mod store;
-mod tiers;
 mod vuln;
+mod signing;
+mod tiers;
+mod trust;
 
 use std::process::ExitCode;
 
@@ -83,6 +86,11 @@ fn dispatch(command: Command, dirs: &Dirs) -> Result<ExitCode, Failure> {
         Command::Ext(args) => ext::main(&args, dirs),
         Command::Review(args) => review::main(&args, dirs),
         Command::Vuln(args) => vuln::main(&args, dirs),
+        Command::Keygen(args) => signing::keygen(&args),
+        Command::Sign(args) => signing::sign(&args),
+        Command::Verify(args) => signing::verify(&args, dirs),
+        Command::Ca(args) => ca::main(&args),
+        Command::Trust(args) => trust::main(&args, dirs),
         Command::Tiers(args) => tiers::main(args, dirs),
         Command::Codes(args) => codes::main(args),
         Command::Ps(args) => ps::main(args, dirs),
