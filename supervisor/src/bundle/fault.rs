@@ -133,7 +133,9 @@ impl What {
                 "the folder is not what its MANIFEST says; if it should be as it is, remove MANIFEST and MANIFEST.p7s and make them anew",
             ),
             Self::Changed => Some("try again when nobody writes to it"),
-            Self::Ownership => Some("sandboxctl store gc removes it; the next run stores it again"),
+            Self::Ownership => {
+                Some("run the bundle from its folder or .sbx file once more: it is stored anew")
+            }
             Self::FileTooLarge | Self::TotalTooLarge | Self::TooManyFiles | Self::Read { .. } => {
                 None
             }
@@ -198,6 +200,13 @@ impl Faults {
         self.listed.iter().find_map(|fault| fault.what.hint())
     }
 
+    /// One line each.
+    #[must_use]
+    pub fn lines(&self) -> Vec<String> {
+        let more = (self.more > 0).then(|| format!("and {} more", self.more));
+        self.listed.iter().map(Fault::to_string).chain(more).collect()
+    }
+
     /// Sorted by path; an error unless there are none.
     pub(super) fn into_result(mut self) -> Result<(), Self> {
         self.listed.sort_by(|a, b| a.path.cmp(&b.path));
@@ -205,21 +214,19 @@ impl Faults {
     }
 }
 
+impl fmt::Display for Fault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { path, what } = self;
+        write!(f, "{path} {what} [{}]", what.code())
+    }
+}
+
 impl fmt::Display for Faults {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let several = self.listed.len() + self.more > 1;
-        for (index, Fault { path, what }) in self.listed.iter().enumerate() {
-            if several {
-                f.write_str("\n  ")?;
-            } else if index > 0 {
-                f.write_str("; ")?;
-            }
-            write!(f, "{path} {what} [{}]", what.code())?;
+        match self.lines().as_slice() {
+            [one] => f.write_str(one),
+            several => several.iter().try_for_each(|line| write!(f, "\n  {line}")),
         }
-        if self.more > 0 {
-            write!(f, "\n  and {} more", self.more)?;
-        }
-        Ok(())
     }
 }
 

@@ -30,7 +30,7 @@ struct Line {
 struct Verified {
     digest: Digest,
     intact: bool,
-    damage: Option<String>,
+    damage: Vec<String>,
 }
 
 pub(super) fn main(args: &StoreArgs, dirs: &Dirs) -> Result<ExitCode, Failure> {
@@ -83,8 +83,9 @@ fn verify(store: &Store, deep: bool, as_json: bool) -> Result<ExitCode, Failure>
         json(&lines)?;
     } else {
         let states = lines.iter().map(|line| {
-            let state = line.damage.as_deref().unwrap_or("intact");
-            format!("sha256:{}  {state}\n", line.digest)
+            let state = if line.intact { "intact" } else { "damaged, taken out of the store" };
+            let damage = line.damage.iter().map(|damage| format!("\n  {damage}"));
+            format!("sha256:{}  {state}{}\n", line.digest, damage.collect::<String>())
         });
         text_out(&states.collect::<String>())?;
     }
@@ -99,8 +100,9 @@ fn verify(store: &Store, deep: bool, as_json: bool) -> Result<ExitCode, Failure>
 }
 
 fn verified(health: &Health) -> Verified {
-    let damage = health.damage.as_ref().map(Damage::to_string);
-    Verified { digest: health.digest, intact: damage.is_none(), damage }
+    let damage = health.damage.as_ref().map(Damage::lines);
+    let intact = damage.is_none();
+    Verified { digest: health.digest, intact, damage: damage.unwrap_or_default() }
 }
 
 fn gc(store: &Store, keep: &BTreeSet<Digest>, as_json: bool) -> Result<ExitCode, Failure> {

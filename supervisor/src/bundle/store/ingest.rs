@@ -155,17 +155,10 @@ impl Store {
         Ok(listed)
     }
 
-    /// Whether the store has it. What is damaged gives way to a new copy; a run that uses it goes on with what it has.
+    /// Whether the store has it, with files of the listed names, lengths and modes. What is damaged gives way to a new copy;
+    /// a run that uses it goes on with what it has.
     fn has(&self, digest: &Digest) -> Result<bool, StoreError> {
-        match self.get(digest) {
-            Ok(found) => Ok(found.is_some()),
-            Err(StoreError::Damaged { path, reason }) => {
-                tracing::warn!(path = %path.display(), %reason, "stored anew");
-                self.set_aside(&digest.to_string())?;
-                Ok(false)
-            }
-            Err(error) => Err(error),
-        }
+        Ok(matches!(self.look(digest, false)?, Some(Ok(_))))
     }
 
     fn archive(&self, file: &File) -> Result<Listed, IngestError> {

@@ -136,6 +136,17 @@ pub enum Damage {
     Compared(#[from] FilesError),
 }
 
+impl Damage {
+    /// One line each: what is wrong with the bundle, or with which of its files.
+    #[must_use]
+    pub fn lines(&self) -> Vec<String> {
+        match self {
+            Self::Files(faults) | Self::Compared(FilesError::Faults(faults)) => faults.lines(),
+            other => vec![other.to_string()],
+        }
+    }
+}
+
 impl StoreError {
     /// What to do about it.
     #[must_use]

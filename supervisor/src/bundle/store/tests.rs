@@ -301,27 +301,36 @@ fn damage_is_found_and_healed() {
     let digest = place.list();
     let store = place.store();
     let dir = store.path_of(&digest);
-    let harms: [(bool, Harm); 6] = [
-        // Of these a launch takes notice by itself.
-        (true, |dir| fs::set_permissions(dir, fs::Permissions::from_mode(0o755)).unwrap()),
-        (true, |dir| std::os::unix::fs::chown(dir.join("MANIFEST"), Some(1000), None).unwrap()),
-        (true, |dir| fs::write(dir.join("MANIFEST"), "sandboxctl-manifest 1\n").unwrap()),
-        (false, |dir| fs::write(dir.join("lib/main"), "#!/bin/no\n").unwrap()),
-        (false, |dir| fs::write(dir.join("lib/more"), "").unwrap()),
-        (false, |dir| {
+    // Of what a launch takes notice, and an ingest, and of what `verify` alone.
+    let harms: [(bool, bool, Harm); 6] = [
+        (true, true, |dir| fs::set_permissions(dir, fs::Permissions::from_mode(0o755)).unwrap()),
+        (true, true, |dir| {
+            std::os::unix::fs::chown(dir.join("MANIFEST"), Some(1000), None).unwrap();
+        }),
+        (true, true, |dir| fs::write(dir.join("MANIFEST"), "sandboxctl-manifest 1\n").unwrap()),
+        (false, true, |dir| fs::write(dir.join("lib/more"), "").unwrap()),
+        (false, true, |dir| {
             fs::set_permissions(dir.join("lib/main"), fs::Permissions::from_mode(0o777)).unwrap();
         }),
+        (false, false, |dir| fs::write(dir.join("lib/main"), "#!/bin/no\n").unwrap()),
     ];
-    for (at_launch, harm) in harms {
+    let damaged = |deep| store.verify(deep).unwrap().iter().any(|one| one.damage.is_some());
+    for (at_launch, at_ingest, harm) in harms {
         drop(store.ingest(&place.source()).unwrap());
-        assert!(store.verify(true).unwrap().iter().all(|health| health.damage.is_none()));
+        assert!(!damaged(true));
         harm(&dir);
-        assert!(store.verify(true).unwrap()[0].damage.is_some());
         assert_eq!(store.get(&digest).is_err(), at_launch);
-        if at_launch {
+        if at_ingest {
             store.ingest(&place.source()).unwrap();
-            assert!(store.verify(true).unwrap()[0].damage.is_none());
+            assert!(!damaged(true));
+            harm(&dir);
         }
+        assert_eq!(damaged(false), at_ingest);
+        assert!(at_ingest || damaged(true));
+        // It cannot be run any more, and comes back whole.
+        assert!(store.get(&digest).unwrap().is_none());
+        store.ingest(&place.source()).unwrap();
+        assert!(!damaged(true));
         store.gc(&BTreeSet::new()).unwrap();
         assert!(place.names().is_empty());
     }

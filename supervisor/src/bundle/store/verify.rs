@@ -1,4 +1,4 @@
-//! Looking at stored bundles once more: after a crash of the machine, or when somebody asks.
+//! Looking at stored bundles once more: when they are met by an ingest, or when somebody asks.
 
 use std::os::fd::AsFd;
 
@@ -18,27 +18,43 @@ pub struct Health {
 }
 
 impl Store {
-    /// Looks at every bundle: names, lengths, modes and owners; with `deep` also every byte.
+    /// Looks at every bundle: names, lengths, modes and owners; with `deep` also every byte. A damaged one loses its name:
+    /// nobody can run it any more, its next ingest stores it anew, and `gc` removes what is left of it.
     ///
     /// # Errors
     /// [`StoreError`] where the store itself cannot be read; a damaged bundle is no error.
     pub fn verify(&self, deep: bool) -> Result<Vec<Health>, StoreError> {
         let mut all = Vec::new();
         for digest in self.digests()? {
-            let damage = match self.get(&digest) {
-                Ok(Some(stored)) => look(&stored, deep).err(),
-                // `gc` took it away meanwhile.
-                Ok(None) => continue,
-                Err(StoreError::Damaged { reason, .. }) => Some(reason),
-                Err(error) => return Err(error),
-            };
-            all.push(Health { digest, damage });
+            // `None`: `gc` took it away meanwhile.
+            if let Some(damage) = self.look(&digest, deep)? {
+                all.push(Health { digest, damage: damage.err() });
+            }
         }
         Ok(all)
     }
+
+    /// Looks at one bundle, in the same way; `None` where there is none.
+    pub(super) fn look(
+        &self,
+        digest: &Digest,
+        deep: bool,
+    ) -> Result<Option<Result<Stored, Damage>>, StoreError> {
+        let looked = match self.get(digest) {
+            Ok(Some(stored)) => intact(&stored, deep).map(|()| stored),
+            Ok(None) => return Ok(None),
+            Err(StoreError::Damaged { reason, .. }) => Err(reason),
+            Err(error) => return Err(error),
+        };
+        if let Err(reason) = &looked {
+            tracing::warn!(%digest, %reason, "taken out of the store");
+            self.set_aside(&digest.to_string())?;
+        }
+        Ok(Some(looked))
+    }
 }
 
-fn look(stored: &Stored, deep: bool) -> Result<(), Damage> {
+fn intact(stored: &Stored, deep: bool) -> Result<(), Damage> {
     let found = walk(stored.as_fd()).map_err(Damage::Files)?;
     let mut faults = stored.listed.names_and_sizes(&found);
     for file in found.iter().filter(|file| !file.sealed) {
