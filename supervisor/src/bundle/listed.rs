@@ -2,11 +2,11 @@
 
 use std::fs::File;
 use std::io::{self, Read};
-use std::os::fd::BorrowedFd;
+use std::os::fd::{BorrowedFd, OwnedFd};
 
 use nix::errno::Errno;
 use nix::fcntl::AtFlags;
-use nix::sys::stat::fstatat;
+use nix::sys::stat::{FileStat, fstatat};
 use policies::digest::Digest;
 use policies::files::{
     Entry, FILE_LIST, FileList, FileListError, MAX_LIST_BYTES, MAX_SIGNATURE_BYTES, SIGNATURE,
@@ -236,8 +236,13 @@ fn optional(
 /// A regular file at the top, cut after one byte too many.
 pub(super) fn read_top(root: BorrowedFd<'_>, name: &str, most: usize) -> Result<Vec<u8>, What> {
     let (fd, stat) = open_file(root, name)?;
+    read_open(fd, &stat, most)
+}
+
+/// The same, of what is open.
+pub(super) fn read_open(fd: OwnedFd, stat: &FileStat, most: usize) -> Result<Vec<u8>, What> {
     let most = u64::try_from(most).unwrap_or(u64::MAX).saturating_add(1);
-    let mut bytes = Vec::with_capacity(usize::try_from(size(&stat).min(most)).unwrap_or(0) + 1);
+    let mut bytes = Vec::with_capacity(usize::try_from(size(stat).min(most)).unwrap_or(0) + 1);
     let read = File::from(fd).take(most).read_to_end(&mut bytes);
     read.map_err(|source| What::Read { source })?;
     Ok(bytes)

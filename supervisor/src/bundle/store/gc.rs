@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use policies::digest::Digest;
 use serde::Serialize;
 
-use super::{Store, StoreError, UNFINISHED, step_io};
+use super::{Store, StoreError, Stored, UNFINISHED, step_io};
 
 /// What `gc` did.
 #[derive(Debug, Default, Serialize)]
@@ -32,60 +32,93 @@ impl Store {
     pub fn gc(&self, keep: &BTreeSet<Digest>) -> Result<Collected, StoreError> {
         let mut collected = Collected::default();
         for name in self.names()? {
-            let path = self.path.join(&name);
-            if name.starts_with(UNFINISHED) {
-                if let Some(lock) = unused(&path)? {
+            let digest = name.parse::<Digest>().ok();
+            if digest.is_some_and(|digest| keep.contains(&digest))
+                || digest.is_none() && !name.starts_with(UNFINISHED)
+            {
+                continue;
+            }
+            match (self.take_away(&name)?, digest) {
+                (Taken::Away(path, lock), digest) => {
                     remove(&path)?;
-                    collected.unfinished += 1;
                     drop(lock);
+                    collected.removed.extend(digest);
+                    collected.unfinished += usize::from(digest.is_none());
                 }
-                continue;
+                (Taken::InUse, Some(digest)) => collected.in_use.push(digest),
+                (Taken::InUse | Taken::Gone, _) => {}
             }
-            let Ok(digest) = name.parse::<Digest>() else { continue };
-            if keep.contains(&digest) {
-                continue;
-            }
-            let Some(lock) = unused(&path)? else {
-                collected.in_use.push(digest);
-                continue;
-            };
-            // First out of sight: nobody finds half a bundle, also where this process is killed here.
-            remove(&self.set_aside(&name)?)?;
-            collected.removed.push(digest);
-            drop(lock);
         }
         collected.removed.sort();
         collected.in_use.sort();
         Ok(collected)
     }
 
-    /// Takes a bundle's name away; whoever has it open keeps it.
-    pub(super) fn set_aside(&self, name: &str) -> Result<PathBuf, StoreError> {
-        static NEXT: AtomicU32 = AtomicU32::new(0);
-        let number = NEXT.fetch_add(1, Ordering::Relaxed);
-        let (path, id) = (self.path.join(name), std::process::id());
-        let aside = self.path.join(format!("{UNFINISHED}{id}-gone-{number}-{name}"));
-        match fs::rename(&path, &aside) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => {
-                Err(step_io("rename", &path)(error))
-            }
-            _ => Ok(aside),
+    /// Takes an entry's name away if nobody has it locked: nobody finds half a bundle, also where this process is killed
+    /// before it has removed it.
+    fn take_away(&self, name: &str) -> Result<Taken, StoreError> {
+        let _renaming = self.renaming()?;
+        let path = self.path.join(name);
+        let file = match File::open(&path) {
+            Ok(file) => file,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Taken::Gone),
+            Err(error) => return Err(step_io("open", &path)(error)),
+        };
+        match file.try_lock() {
+            // Its owner may have renamed it between the two.
+            Ok(()) if !self.is_named(&file, name)? => Ok(Taken::Gone),
+            Ok(()) => Ok(Taken::Away(self.rename_aside(name)?, file)),
+            Err(fs::TryLockError::WouldBlock) => Ok(Taken::InUse),
+            Err(fs::TryLockError::Error(error)) => Err(step_io("lock", &path)(error)),
         }
+    }
+
+    /// Takes the name of a bundle away that is damaged, as `held`, or, without, as [`Store::get`] says; whoever has it
+    /// open keeps it.
+    pub(super) fn set_aside(
+        &self,
+        digest: &Digest,
+        held: Option<&Stored>,
+    ) -> Result<(), StoreError> {
+        let _renaming = self.renaming()?;
+        let name = digest.to_string();
+        let still = match held {
+            Some(stored) => self.is_named(&stored.dir, &name)?,
+            None => matches!(self.get(digest), Err(StoreError::Damaged { .. })),
+        };
+        if still {
+            self.rename_aside(&name)?;
+        }
+        Ok(())
+    }
+
+    /// Held by who takes a name away: what was just looked at is then what loses it.
+    fn renaming(&self) -> Result<File, StoreError> {
+        let lock = File::open(&self.path).and_then(|file| file.lock().map(|()| file));
+        lock.map_err(step_io("lock", &self.path))
+    }
+
+    fn rename_aside(&self, name: &str) -> Result<PathBuf, StoreError> {
+        static NEXT: AtomicU32 = AtomicU32::new(0);
+        let (number, id) = (NEXT.fetch_add(1, Ordering::Relaxed), std::process::id());
+        let name_only = name.trim_start_matches(UNFINISHED);
+        let (path, aside) = (
+            self.path.join(name),
+            self.path.join(format!("{UNFINISHED}{id}-{number}-{name_only}")),
+        );
+        fs::rename(&path, &aside).map_err(step_io("rename", &path))?;
+        Ok(aside)
     }
 }
 
-/// The exclusive lock; `None` where somebody has it or it is gone.
-fn unused(path: &Path) -> Result<Option<File>, StoreError> {
-    let file = match File::open(path) {
-        Ok(file) => file,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-        Err(error) => return Err(step_io("open", path)(error)),
-    };
-    match file.try_lock() {
-        Ok(()) => Ok(Some(file)),
-        Err(fs::TryLockError::WouldBlock) => Ok(None),
-        Err(fs::TryLockError::Error(error)) => Err(step_io("lock", path)(error)),
-    }
+/// What became of an entry.
+enum Taken {
+    /// It has another name, and the lock is ours.
+    Away(PathBuf, File),
+    /// Somebody has it locked.
+    InUse,
+    /// There is none any more.
+    Gone,
 }
 
 fn remove(path: &Path) -> Result<(), StoreError> {

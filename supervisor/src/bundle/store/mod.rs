@@ -27,7 +27,7 @@ pub use verify::Health;
 
 use super::digest::sha256;
 use super::fault::{Faults, What};
-use super::listed::{FilesError, Listed, read_top};
+use super::listed::{FilesError, Listed, read_open};
 use super::walk::{beneath, open_file};
 use crate::state::{StateError, private_dir};
 
@@ -295,11 +295,11 @@ fn sealed(dir: BorrowedFd<'_>, name: &'static str, most: usize) -> Result<Option
         Ok(_) | Err(_) => return Err(Damage::Ownership),
     }
     let unreadable = |what| Damage::Unreadable { name, what };
-    let (_, stat) = open_file(dir, name).map_err(unreadable)?;
+    let (fd, stat) = open_file(dir, name).map_err(unreadable)?;
     if !is_sealed(&stat) {
         return Err(Damage::Ownership);
     }
-    read_top(dir, name, most).map(Some).map_err(unreadable)
+    read_open(fd, &stat, most).map(Some).map_err(unreadable)
 }
 
 #[cfg(test)]

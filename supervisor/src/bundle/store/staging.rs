@@ -27,6 +27,7 @@ pub(super) struct Staging<'s> {
     name: String,
     path: PathBuf,
     dir: File,
+    renamed: bool,
 }
 
 impl<'s> Staging<'s> {
@@ -52,7 +53,7 @@ impl<'s> Staging<'s> {
             // `gc` may have seen the folder before it was locked; then it is gone, and so is its name.
             dir.lock().map_err(step_io("lock", &path))?;
             if store.is_named(&dir, &name)? {
-                return Ok(Self { store, name, path, dir });
+                return Ok(Self { store, name, path, dir, renamed: false });
             }
         }
         Err(step("create", &store.path)(Errno::EEXIST))
@@ -80,9 +81,9 @@ impl<'s> Staging<'s> {
         written.map_err(step_io("write", &self.path.join(name)))
     }
 
-    /// Adds list and signature, seals the folders, writes all to disk and gives it its name. Whether somebody else was
-    /// faster; then this one is dropped.
-    pub(super) fn finish(self, listed: &Listed) -> Result<(), StoreError> {
+    /// Adds list and signature, seals the folders, writes all to disk and gives it its name; dropped, where somebody else
+    /// was faster.
+    pub(super) fn finish(mut self, listed: &Listed) -> Result<(), StoreError> {
         self.write(FILE_LIST, &listed.manifest_bytes)?;
         if let Some(p7s) = &listed.p7s {
             self.write(SIGNATURE, p7s)?;
@@ -100,7 +101,7 @@ impl<'s> Staging<'s> {
         let (from, to) = (self.name.as_str(), name.as_str());
         let dir = &self.store.dir;
         match renameat2(dir, from, dir, to, RenameFlags::RENAME_NOREPLACE) {
-            Ok(()) => {}
+            Ok(()) => self.renamed = true,
             Err(Errno::EEXIST | Errno::ENOTEMPTY) => return Ok(()),
             Err(errno) => return Err(step("rename", &self.path)(errno)),
         }
@@ -128,10 +129,11 @@ impl Copies for Staging<'_> {
     }
 }
 
-/// By name: once it was renamed, there is nothing of that name.
 impl Drop for Staging<'_> {
     fn drop(&mut self) {
-        if let Err(error) = fs::remove_dir_all(&self.path)
+        // Once it was renamed, somebody else may have its name.
+        if !self.renamed
+            && let Err(error) = fs::remove_dir_all(&self.path)
             && error.kind() != io::ErrorKind::NotFound
         {
             tracing::warn!(path = %self.path.display(), %error, "stays until store gc");

@@ -40,17 +40,20 @@ impl Store {
         digest: &Digest,
         deep: bool,
     ) -> Result<Option<Result<Stored, Damage>>, StoreError> {
-        let looked = match self.get(digest) {
-            Ok(Some(stored)) => intact(&stored, deep).map(|()| stored),
-            Ok(None) => return Ok(None),
-            Err(StoreError::Damaged { reason, .. }) => Err(reason),
-            Err(error) => return Err(error),
-        };
-        if let Err(reason) = &looked {
+        let damaged = |reason: Damage, held: Option<&Stored>| {
             tracing::warn!(%digest, %reason, "taken out of the store");
-            self.set_aside(&digest.to_string())?;
+            self.set_aside(digest, held)?;
+            Ok(Some(Err(reason)))
+        };
+        match self.get(digest) {
+            Ok(Some(stored)) => match intact(&stored, deep) {
+                Ok(()) => Ok(Some(Ok(stored))),
+                Err(reason) => damaged(reason, Some(&stored)),
+            },
+            Ok(None) => Ok(None),
+            Err(StoreError::Damaged { reason, .. }) => damaged(reason, None),
+            Err(error) => Err(error),
         }
-        Ok(Some(looked))
     }
 }
 
