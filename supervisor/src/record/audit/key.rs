@@ -358,7 +358,7 @@ mod tests {
         assert_eq!(VerifyKey::parse(&key.text()).expect("key"), key);
         let note = sign_note(signer, "text\n".to_owned()).expect("note");
         let note = Note::parse(note.render().as_bytes()).expect("note");
-        assert_eq!(note.signed_by(&[key.clone()]), Signed::Rightly);
+        assert_eq!(note.signed_by(std::slice::from_ref(&key)), Signed::Rightly);
         assert_eq!(note.signed_by(&[]), Signed::ByNobodyKnown);
         let other = Note { text: "texT\n".to_owned(), ..note };
         assert_eq!(other.signed_by(&[key]), Signed::Wrongly);
@@ -371,7 +371,7 @@ mod tests {
         assert_signs(&key);
         let again = FileKey::open(&dir.0).expect("read");
         assert_eq!(again.public, key.public);
-        assert_eq!(published(&dir.0).expect("public"), [key.public.clone()]);
+        assert_eq!(published(&dir.0).expect("public"), std::slice::from_ref(&key.public));
         let mode = |name| fs::metadata(dir.0.join(name)).expect("metadata").mode() & 0o777;
         assert_eq!(mode(PRIVATE), 0o600);
         // Lost: a new one, and what the old one signed can still be verified.

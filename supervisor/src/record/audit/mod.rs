@@ -3,7 +3,7 @@
 //!
 //! `audit/` holds JSON Lines segments (`2026-11-23T20-000001.jsonl`), one a day or each 64 MiB. The first line of a segment
 //! is its header, every other line one event: `seq ts type sev ext ver run actor data h`, `seq` without a gap over all
-//! segments, `h` a hash over the line and the `h` of the line before ([`line`]). Any number of processes append: each
+//! segments, `h` a hash over the line and the `h` of the line before. Any number of processes append: each
 //! takes `audit/lock`, reads the end of the last segment for the number and the hash that come next, and adds its lines
 //! with one write. The text of `lock` names the last segment and is only a shortcut: without it the directory is searched.
 //! A closed segment gets a signed checkpoint beside it ([`seal`]), which stays when the segment is pruned.

@@ -23,11 +23,11 @@ fn to(syslog: &str) -> Targets {
 
 /// The lines of the log, without its header.
 fn written(dir: &TempDir) -> Vec<String> {
-    let entries =
-        fs::read_dir(dir.0.join("audit")).expect("dir").map(|entry| entry.unwrap().path());
-    let path =
-        entries.filter(|path| path.extension().is_some_and(|end| end == "jsonl")).next().unwrap();
-    fs::read_to_string(path).unwrap().lines().skip(1).map(str::to_owned).collect()
+    let entries = fs::read_dir(dir.0.join("audit")).expect("dir");
+    let mut paths = entries.map(|entry| entry.expect("entry").path());
+    let path = paths.find(|path| path.extension().is_some_and(|end| end == "jsonl"));
+    let text = fs::read_to_string(path.expect("a segment")).expect("text");
+    text.lines().skip(1).map(str::to_owned).collect()
 }
 
 #[test]

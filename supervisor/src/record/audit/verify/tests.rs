@@ -13,7 +13,7 @@ const DAY: Duration = Duration::from_hours(24);
 
 /// Midnight of a day long ago.
 fn day(number: u32) -> SystemTime {
-    UNIX_EPOCH + DAY * (19_000 + number) + Duration::from_secs(3600)
+    UNIX_EPOCH + DAY * (19_000 + number) + Duration::from_hours(1)
 }
 
 fn at(when: SystemTime, n: u32) -> Event {
@@ -149,7 +149,7 @@ fn each_kind_of_tampering_has_its_code() {
             |_, files| {
                 let other = fs::read_to_string(&files[0]).unwrap();
                 edit_lines(&files[1], |lines| {
-                    other.lines().next().unwrap().clone_into(&mut lines[0])
+                    other.lines().next().unwrap().clone_into(&mut lines[0]);
                 });
             },
             &["lines-missing", "segment-header", "segment-link"],
