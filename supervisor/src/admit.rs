@@ -3,8 +3,11 @@
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::time::SystemTime;
 
-use policies::decision::{Decision, DevMode, RegistryFacts, SecurityContext, TrustFacts, decide};
+use policies::decision::{
+    Decision, DevMode, Evaluated, Registration, RegistryFacts, SecurityContext, decide,
+};
 use policies::diag::Diagnostics;
 use policies::manifest::Manifest;
 use policies::plan::Plan;
@@ -12,8 +15,11 @@ use policies::plan::derive::derive;
 use policies::set::PolicySet;
 
 use crate::bundle::{Bundle, BundleError, Purpose};
+use crate::registry::{Registry, RegistryError, Target};
 use crate::state::config::{Config, ConfigError, DevMode as DevConfig};
 use crate::state::{Dirs, StateError};
+use crate::trust::anchors::TrustStoreError;
+use crate::trust::{self, Verification};
 
 /// Why a bundle got no decision.
 #[derive(Debug, thiserror::Error)]
@@ -33,6 +39,12 @@ pub enum AdmitError {
     /// The manifest, with every problem.
     #[error("{0}")]
     Manifest(Diagnostics),
+    /// What the host trusts cannot be read.
+    #[error(transparent)]
+    Trust(#[from] TrustStoreError),
+    /// What the host decided cannot be read.
+    #[error(transparent)]
+    Registry(#[from] RegistryError),
     /// The operator forbids development runs.
     #[error("failed to start a development run: the operator forbids them")]
     DevForbidden {
@@ -47,6 +59,8 @@ impl AdmitError {
     pub fn hint(&self) -> Option<String> {
         match self {
             Self::Bundle(error) => error.hint(),
+            Self::Trust(error) => error.hint(),
+            Self::Registry(error) => error.hint(),
             Self::DevForbidden { config } => {
                 Some(format!("mode = \"forbid\" under [dev] in {}", config.display()))
             }
@@ -64,6 +78,8 @@ pub struct Decided {
     pub manifest: Manifest,
     /// The answer.
     pub decision: Decision,
+    /// Every check of its signature; none of a folder without `MANIFEST`.
+    pub verification: Option<Verification>,
     /// What it would get: derived for a refused bundle too, so that `explain` can show it.
     pub plan: Plan,
 }
@@ -99,7 +115,9 @@ impl Rules {
         Ok(Self { policies, config, dir: dirs.config.clone(), state: dirs.state.clone() })
     }
 
-    /// Decides on a bundle. `purpose` [`Purpose::Run`] is for who will run it.
+    /// Decides on a bundle, or on a registered extension by its id. `purpose` [`Purpose::Run`] is for who will run it.
+    ///
+    /// A registered extension runs from the store only, so that what was registered and reviewed is what runs.
     ///
     /// # Errors
     /// [`AdmitError`]. A refusal is no error but a decision.
@@ -112,23 +130,50 @@ impl Rules {
         if dev == DevMode::On && self.config.dev.mode == DevConfig::Forbid {
             return Err(AdmitError::DevForbidden { config: self.dir.join("config.toml") });
         }
-        let bundle = Bundle::open(path, &self.state, purpose)?;
+        let now = SystemTime::now();
+        let registry = Registry::open(&self.state)?;
+        let path = named(path, &registry)?;
+        let mut bundle = Bundle::open(&path, &self.state, purpose)?;
         let name = bundle.manifest_path().display().to_string();
         let manifest = Manifest::parse_for(&name, bundle.manifest(), &self.policies)
             .map_err(AdmitError::Manifest)?;
+        let mut facts = facts(&registry, &bundle, &manifest, now)?;
+        if bundle.listed().is_none() && is_known(&facts) {
+            bundle = bundle.with_list(&manifest, &self.state, purpose)?;
+            facts = self::facts(&registry, &bundle, &manifest, now)?;
+        }
         bundle.check_identity(&manifest)?;
+        let vetted = trust::vet(&bundle, &manifest, &self.dir, now)?;
         let tier = self.policies.tier(manifest.tier);
-        let context = SecurityContext {
-            manifest: &manifest,
-            tier,
-            trust: TrustFacts::default(),
-            // The registry is not read here yet: what it says about an extension does not apply to runs.
-            registry: RegistryFacts::unregistered(),
-        };
+        let context =
+            SecurityContext { manifest: &manifest, tier, trust: vetted.facts, registry: facts };
         let decision = decide(&context, dev);
         let plan = derive(&manifest, tier, &self.policies, &decision);
-        Ok(Decided { bundle, manifest, decision, plan })
+        Ok(Decided { bundle, manifest, decision, verification: vetted.verification, plan })
     }
+}
+
+/// The stored bundle of a registered extension, where `path` is its id, `ID@VERSION` or a digest, and nothing of that name is
+/// there.
+fn named(path: &Path, registry: &Registry) -> Result<PathBuf, RegistryError> {
+    let target = path.to_str().filter(|text| !text.contains('/') && !path.exists());
+    let Some(Ok(target)) = target.map(str::parse::<Target>) else { return Ok(path.to_owned()) };
+    let found = registry.bundle(&target)?;
+    Ok(found.map_or_else(|| path.to_owned(), |bundle| format!("sha256:{}", bundle.digest).into()))
+}
+
+fn facts(
+    registry: &Registry,
+    bundle: &Bundle,
+    manifest: &Manifest,
+    now: SystemTime,
+) -> Result<RegistryFacts, RegistryError> {
+    let digest = bundle.listed().map(|listed| &listed.digest);
+    registry.facts(&manifest.id, digest, &manifest.version, now)
+}
+
+fn is_known(facts: &RegistryFacts) -> bool {
+    matches!(facts.registration, Evaluated::Found(Registration::Known { .. }))
 }
 
 /// Policy files of the operator: `policies/` in the configuration folder, laid out like the project's own.

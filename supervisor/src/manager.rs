@@ -142,15 +142,13 @@
 //! ```
 
 use std::path::Path;
-use std::time::SystemTime;
 
-use policies::decision::{
-    Decision, DeniedPermission, DevMode, PolicyViolation, SecurityContext, TrustFacts, decide,
-};
+use policies::decision::{Decision, DeniedPermission, DevMode, PolicyViolation};
 use policies::permission::Permission;
 use serde::Serialize;
 
 use crate::admit::{AdmitError, Rules};
+use crate::bundle::Purpose;
 use crate::registry::{Editor, Registered, Registry, RegistryError, Usage};
 use crate::state::Dirs;
 
@@ -218,11 +216,11 @@ impl SecurityManager {
     /// # Errors
     /// [`ManagerError::Registry`].
     pub fn register_extension(&self, bundle: &Path) -> Result<Registered, ManagerError> {
-        Ok(self.editor()?.register(bundle, None)?)
+        Ok(self.editor()?.register(bundle, &self.dirs, None)?)
     }
 
-    /// Decides whether the latest registered bundle of an extension may run. Its signature is not verified by this call, so
-    /// a tier that needs one refuses.
+    /// Decides whether the latest registered bundle of an extension may run: its signature is verified anew, and every policy
+    /// is looked at.
     ///
     /// # Errors
     /// [`ManagerError`]: there is no such extension, or nobody can say. It must not run then.
@@ -311,16 +309,9 @@ impl SecurityManager {
     }
 
     fn decide(&self, id: &str) -> Result<Decision, ManagerError> {
+        let (_, digest) = self.registry()?.manifest(id)?;
+        let stored = format!("sha256:{digest}");
         let rules = Rules::load(&self.dirs)?;
-        let registry = self.registry()?;
-        let (manifest, digest) = registry.manifest(id)?;
-        let facts = registry.facts(id, Some(&digest), &manifest.version, SystemTime::now())?;
-        let context = SecurityContext {
-            manifest: &manifest,
-            tier: rules.policies.tier(manifest.tier),
-            trust: TrustFacts::default(),
-            registry: facts,
-        };
-        Ok(decide(&context, DevMode::Off))
+        Ok(rules.decide(Path::new(&stored), DevMode::Off, Purpose::Look)?.decision)
     }
 }

@@ -4,6 +4,7 @@ use schemars::JsonSchema;
 use semver::Version;
 use serde::{Deserialize, Serialize};
 
+use super::PolicyViolation;
 use crate::digest::Digest;
 use crate::permission::Permission;
 use crate::tier::Tier;
@@ -63,8 +64,12 @@ impl Signer {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct TrustFacts {
-    /// Whose signature it carries. An invalid one is an error before any decision.
+    /// Whose signature it carries; not evaluated where one is there that is not valid.
     pub signature: Evaluated<Signer>,
+    /// What is wrong with the signature, or with whom it is of. Nothing waives it.
+    pub refusals: Vec<PolicyViolation>,
+    /// Whose signature it would be, where nothing is wrong with it but that a certificate has expired.
+    pub accepted_if_expired: Option<Signer>,
 }
 
 /// What the host decided about an extension. Times are RFC 3339, UTC.
@@ -75,6 +80,8 @@ pub struct RegistryFacts {
     pub registration: Evaluated<Registration>,
     /// Whether it is this bundle that was registered.
     pub bundle: Evaluated<BundleFact>,
+    /// Whose signature these very bytes carried when they were registered; none where they were not.
+    pub accepted: Option<Signer>,
     /// The best signature that a registered bundle of the extension carried; `None` where there is no such bundle.
     pub signed_before: Evaluated<Option<Signer>>,
     /// Whether this bundle is approved.
@@ -96,6 +103,7 @@ impl RegistryFacts {
         Self {
             registration: Evaluated::Found(Registration::Unknown),
             bundle: Evaluated::Found(BundleFact::Unknown),
+            accepted: None,
             signed_before: Evaluated::Found(None),
             review: Evaluated::Found(Review::Pending),
             vulnerability_score: Evaluated::Found(0),

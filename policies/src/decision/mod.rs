@@ -34,6 +34,25 @@ pub struct SecurityContext<'a> {
     pub registry: RegistryFacts,
 }
 
+impl SecurityContext<'_> {
+    /// Whose signature counts.
+    fn signature(&self) -> Evaluated<Signer> {
+        match self.trust.accepted_if_expired {
+            Some(signer) if self.accepts_expired() => Evaluated::Found(signer),
+            _ => self.trust.signature.clone(),
+        }
+    }
+
+    /// Whether a signature counts although a certificate has expired: these very bytes were registered with it while it was
+    /// valid. Nothing else may be wrong with it.
+    fn accepts_expired(&self) -> bool {
+        match (self.trust.accepted_if_expired, self.registry.accepted) {
+            (Some(now), Some(then)) => then >= now,
+            _ => false,
+        }
+    }
+}
+
 /// Whether the extension's author runs it (`--dev`).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
@@ -145,14 +164,22 @@ pub fn decide(context: &SecurityContext<'_>, dev: DevMode) -> Decision {
     network(manifest, tier, &granted, &mut found);
     files(manifest, tier, &granted, &mut found);
     limits(manifest, tier, &mut found);
-    let (dev_waived, violated): (Vec<_>, Vec<_>) =
+    let (dev_waived, mut violated): (Vec<_>, Vec<_>) =
         found.into_iter().partition(|violation| dev == DevMode::On && waivable(violation.code));
+    if !context.accepts_expired() {
+        violated.splice(..0, context.trust.refusals.iter().cloned());
+    }
     let verdict = match (violated.is_empty(), dev_waived.is_empty()) {
         (false, _) => Verdict::Refused,
         (true, false) => Verdict::AllowedForDevelopment,
         (true, true) => Verdict::Allowed,
     };
     let mut recommendations = recommendations(manifest, &granted);
+    if context.accepts_expired() {
+        recommendations.push(String::from(
+            "a certificate of its signature has expired; it counts because these bytes were registered while it was valid",
+        ));
+    }
     registry::advise(context, &mut recommendations);
     Decision { verdict, violated, dev_waived, granted, denied, isolation, recommendations }
 }
@@ -172,12 +199,14 @@ fn signature(context: &SecurityContext<'_>, found: &mut Vec<PolicyViolation>) {
             (Signer::VerifiedPublisher, "have the bundle signed by a verified publisher")
         }
     };
-    match context.trust.signature {
+    match context.signature() {
+        // What is wrong with it stands in the list already.
+        Evaluated::NotEvaluated if !context.trust.refusals.is_empty() => {}
         Evaluated::NotEvaluated => add(
             found,
             code::SIGNATURE_NOT_EVALUATED,
             format!(
-                "tier {} needs a signature ({}), and this version cannot verify one",
+                "tier {} needs a signature ({}), and nobody looked at one",
                 tier.tier,
                 tier.signature.name()
             ),

@@ -187,7 +187,7 @@ fn stripped(context: &SecurityContext<'_>, found: &mut Vec<PolicyViolation>) {
             return;
         }
     };
-    let now = match context.trust.signature {
+    let now = match context.signature() {
         Evaluated::Found(now) if now >= before => return,
         Evaluated::Found(now) => now.name(),
         Evaluated::NotEvaluated => "not verified",

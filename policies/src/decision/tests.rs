@@ -62,7 +62,8 @@ fn higher_tiers_need_trust_or_a_development_run() {
 
 #[test]
 fn signatures_that_were_looked_at_decide() {
-    let signed = |signer| TrustFacts { signature: Evaluated::Found(signer) };
+    let signed =
+        |signer| TrustFacts { signature: Evaluated::Found(signer), ..TrustFacts::default() };
     for (tier, signer, expected) in [
         ("professional", Signer::TrustedIssuer, vec![]),
         ("professional", Signer::SelfSigned, vec![code::SIGNATURE_INSUFFICIENT]),

@@ -28,7 +28,7 @@ use policies::manifest::Manifest;
 
 use archive::Sink;
 pub use error::BundleError;
-use listed::Listed;
+use listed::{FilesError, Listed};
 use store::{IngestError, Source, Store, StoreError, Stored};
 
 /// The manifest's name in every bundle.
@@ -162,6 +162,52 @@ impl Bundle {
         }
     }
 
+    /// The same with a list: one is made of the files where there is none, and, to be run, they are copied to the store.
+    ///
+    /// # Errors
+    /// [`BundleError::Refused`].
+    pub fn with_list(
+        self,
+        manifest: &Manifest,
+        state: &Path,
+        purpose: Purpose,
+    ) -> Result<Self, BundleError> {
+        let Self { path, files: Files::Folder(dir), .. } = self else { return Ok(self) };
+        let refused = |source| BundleError::Refused { path: path.clone(), source };
+        let list = listed::scan(dir.as_fd(), &manifest.id, &manifest.version)
+            .map_err(|error| refused(error.into()))?;
+        let listed = Listed::new(list.render(), None)
+            .map_err(|error| refused(FilesError::from(error).into()))?;
+        match purpose {
+            Purpose::Look => {
+                let read = read_beneath(dir.as_fd(), MANIFEST);
+                Self::new(&path, Files::Inspected(Box::new(listed)), read)
+            }
+            Purpose::Run => {
+                let stored = Store::open(state)
+                    .map_err(IngestError::from)
+                    .and_then(|store| store.ingest_listed(&dir, &listed))
+                    .map_err(refused)?;
+                // Of the copy: whoever changed the folder meanwhile has changed nothing here.
+                let read = read_beneath(stored.as_fd(), MANIFEST);
+                Self::new(&path, Files::Stored(Box::new(stored)), read)
+            }
+        }
+    }
+
+    /// A file at its top; none where there is none.
+    ///
+    /// # Errors
+    /// The errno; `EINVAL` of what was opened to be looked at.
+    pub fn read(&self, name: &str, most: usize) -> io::Result<Option<Vec<u8>>> {
+        let dir = self.dir().map_err(|_| io::Error::from(Errno::EINVAL))?;
+        let most = u64::try_from(most).unwrap_or(u64::MAX).saturating_add(1);
+        match read_at_most(dir, name, most) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            result => result.map(Some),
+        }
+    }
+
     /// Checks that the list, if it has one, is of the extension that the manifest describes.
     ///
     /// # Errors
@@ -181,6 +227,19 @@ impl Bundle {
             Files::Inspected(_) => Err(BundleError::OnlyInspected { path: self.path.clone() }),
         }
     }
+}
+
+/// Opens a bundle's folder and reads its manifest; nothing is compared with a list.
+///
+/// # Errors
+/// [`BundleError`].
+pub fn open_folder(path: &Path) -> Result<(OwnedFd, Vec<u8>), BundleError> {
+    let flags = OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
+    let dir = nix::fcntl::open(path, flags, Mode::empty())
+        .map_err(|errno| BundleError::Open { path: path.to_owned(), source: errno.into() })?;
+    let manifest = read_beneath(dir.as_fd(), MANIFEST)
+        .map_err(|source| BundleError::Manifest { path: path.join(MANIFEST), source })?;
+    Ok((dir, manifest))
 }
 
 /// A signed list must not pass under another name or version than it was signed for.
@@ -239,6 +298,10 @@ impl Sink for Capture {
 
 /// A regular file directly beneath `dir`, cut after [`READ_AT_MOST`].
 fn read_beneath(dir: BorrowedFd<'_>, name: &str) -> io::Result<Vec<u8>> {
+    read_at_most(dir, name, READ_AT_MOST)
+}
+
+fn read_at_most(dir: BorrowedFd<'_>, name: &str, most: u64) -> io::Result<Vec<u8>> {
     // O_NONBLOCK: a FIFO in its place must not hang us.
     let how = OpenHow::new()
         .flags(OFlag::O_RDONLY | OFlag::O_CLOEXEC | OFlag::O_NONBLOCK)
@@ -249,7 +312,7 @@ fn read_beneath(dir: BorrowedFd<'_>, name: &str) -> io::Result<Vec<u8>> {
         return Err(io::Error::other("not a regular file"));
     }
     let mut bytes = Vec::with_capacity(4096);
-    File::from(fd).take(READ_AT_MOST).read_to_end(&mut bytes)?;
+    File::from(fd).take(most).read_to_end(&mut bytes)?;
     Ok(bytes)
 }
 

@@ -73,7 +73,7 @@ pub(super) enum Command {
 /// Arguments of `run`.
 #[derive(Debug, Args)]
 pub(super) struct RunArgs {
-    /// Folder with extension.toml, an .sbx file, or sha256:DIGEST of a stored bundle
+    /// Folder with extension.toml, .sbx file, id of a registered extension (ID, ID@VERSION), or sha256:DIGEST
     pub(super) bundle: PathBuf,
     /// Arguments for the extension, after those of its manifest
     #[arg(last = true, value_name = "ARG")]
@@ -99,7 +99,7 @@ pub(super) struct RunArgs {
 /// A bundle and how to print.
 #[derive(Debug, Args)]
 pub(super) struct BundleArgs {
-    /// Folder with extension.toml, an .sbx file, or sha256:DIGEST of a stored bundle
+    /// Folder with extension.toml, .sbx file, id of a registered extension (ID, ID@VERSION), or sha256:DIGEST
     pub(super) bundle: PathBuf,
     /// As if run with --dev
     #[arg(long)]

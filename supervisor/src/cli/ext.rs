@@ -40,8 +40,9 @@ pub(super) fn main(args: &ExtArgs, dirs: &Dirs) -> Result<ExitCode, Failure> {
             if *as_json { json(&all) } else { text_out(&show(&all)) }
         }
         ExtCommand::Register { bundle, expires, act } => {
-            let done =
-                edit(dirs, act)?.register(bundle, *expires).map_err(|error| failure(&error))?;
+            let done = edit(dirs, act)?
+                .register(bundle, dirs, *expires)
+                .map_err(|error| failure(&error))?;
             if act.json {
                 return json(&done);
             }

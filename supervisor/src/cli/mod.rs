@@ -112,9 +112,11 @@ fn dispatch(command: Command, dirs: &Dirs) -> Result<ExitCode, Failure> {
 /// A bundle or configuration that got no decision. Refused like any other bundle: nothing was started.
 fn admitted(error: &AdmitError) -> Failure {
     let code = match error {
-        AdmitError::Config(_) | AdmitError::PolicyFile(_) | AdmitError::Policies(_) => {
-            exit::SUPERVISOR
-        }
+        AdmitError::Config(_)
+        | AdmitError::PolicyFile(_)
+        | AdmitError::Policies(_)
+        | AdmitError::Trust(_)
+        | AdmitError::Registry(_) => exit::SUPERVISOR,
         AdmitError::Bundle(error) if error.is_of_the_host() => exit::SUPERVISOR,
         AdmitError::Bundle(_) | AdmitError::Manifest(_) | AdmitError::DevForbidden { .. } => {
             exit::REFUSED

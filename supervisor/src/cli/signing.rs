@@ -109,7 +109,7 @@ fn of_folder(error: &FolderError) -> Failure {
     let code = match error {
         FolderError::Bundle(_)
         | FolderError::Manifest(_)
-        | FolderError::Entry { .. }
+        | FolderError::Files(_)
         | FolderError::Certificate(_) => exit::REFUSED,
         FolderError::Trust(_) => exit::SUPERVISOR,
         FolderError::File { .. } | FolderError::Key(_) => exit::FAILED,

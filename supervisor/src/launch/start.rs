@@ -101,15 +101,15 @@ impl Run {
             cgroups,
         })?;
         let start = json!({ "command": decided.plan.command });
-        let events =
-            [self.decision(decided), self.event(EventType::RunStart, Severity::Info, &start)];
+        let start = self.event(EventType::RunStart, Severity::Info, &start);
+        let events = self.signature(decided).into_iter().chain([self.decision(decided), start]);
         self.append(decided, events)
     }
 
     /// Writes that the run was refused.
     pub(super) fn record_refusal(&mut self, decided: &Decided) -> Result<(), LaunchError> {
-        let event = self.decision(decided);
-        self.append(decided, [event])
+        let events = self.signature(decided).into_iter().chain([self.decision(decided)]);
+        self.append(decided, events)
     }
 
     /// Writes that the run ended, with its result, and closes the log. Nothing depends on it any more: that it fails is
@@ -156,6 +156,19 @@ impl Run {
         self.close_log();
     }
 
+    /// What the signature came to; nothing of a bundle that has none.
+    fn signature(&self, decided: &Decided) -> Option<Result<Event, AuditLogError>> {
+        let verification = decided.verification.as_ref().filter(|found| found.is_signed())?;
+        let (kind, severity) = if verification.valid {
+            (EventType::SignatureVerified, Severity::Info)
+        } else {
+            (EventType::SignatureFailed, Severity::Critical)
+        };
+        let failures: Vec<_> = verification.failures().collect();
+        let data = json!({ "signer": verification.signer, "failures": failures });
+        Some(self.event(kind, severity, &data))
+    }
+
     fn decision(&self, decided: &Decided) -> Result<Event, AuditLogError> {
         let decision = &decided.decision;
         let severity = match decision.verdict {
@@ -182,16 +195,17 @@ impl Run {
         Event::new(kind, severity, self.started, data)
     }
 
-    fn append<const N: usize>(
+    fn append(
         &mut self,
         decided: &Decided,
-        events: [Result<Event, AuditLogError>; N],
+        events: impl IntoIterator<Item = Result<Event, AuditLogError>>,
     ) -> Result<(), LaunchError> {
+        let events = events.into_iter();
         let Some(log) = &self.log else {
-            self.unwritten(N);
+            self.unwritten(events.count());
             return Ok(());
         };
-        let events: Result<Vec<Event>, _> = events.into_iter().collect();
+        let events: Result<Vec<Event>, _> = events.collect();
         let written = events.and_then(|events| log.borrow_mut().append(&events).map(drop));
         match written {
             Ok(()) => Ok(()),

@@ -3,11 +3,13 @@
 use std::io;
 use std::path::PathBuf;
 
+use policies::decision::PolicyViolation;
 use policies::diag::Diagnostics;
 use policies::sbom::SbomError;
 
 use crate::bundle::BundleError;
 use crate::record::audit::AuditLogError;
+use crate::trust::anchors::TrustStoreError;
 
 /// The registry could not be read, or an act was not done. Where it cannot be read nothing runs: what it says may be no.
 #[derive(Debug, thiserror::Error)]
@@ -78,6 +80,17 @@ pub enum RegistryError {
     /// Its manifest, with every problem.
     #[error("{0}")]
     Manifest(Diagnostics),
+    /// What the host trusts cannot be read.
+    #[error(transparent)]
+    Trust(#[from] TrustStoreError),
+    /// Its signature is there and not valid.
+    #[error("failed to verify bundle {}: {}", path.display(), reasons(refusals))]
+    Signature {
+        /// As the user gave it.
+        path: PathBuf,
+        /// Everything that is wrong.
+        refusals: Vec<PolicyViolation>,
+    },
     /// Its bill of materials.
     #[error("failed to use {}: {source}", path.display())]
     Sbom {
@@ -120,10 +133,17 @@ impl RegistryError {
             }
             Self::Refused { hint, .. } => hint.clone(),
             Self::Bundle(error) => error.hint(),
+            Self::Trust(error) => error.hint(),
+            Self::Signature { refusals, .. } => refusals.first().map(|one| one.remedy.clone()),
             Self::Audit(error) => error.hint().map(str::to_owned),
             Self::File { .. } | Self::Missing { .. } | Self::Manifest(_) | Self::Sbom { .. } => None,
         }
     }
+}
+
+fn reasons(refusals: &[PolicyViolation]) -> String {
+    let all: Vec<_> = refusals.iter().map(|one| format!("{}: {}", one.code, one.reason)).collect();
+    all.join("; ")
 }
 
 /// An act that is not allowed.

@@ -18,6 +18,7 @@ use super::identify::{Identified, identify};
 use super::rows::{Extension, FindingRow, RegisteredBundle};
 use super::{RegistryError, all, findings, moment, scan};
 use crate::record::audit::EventType;
+use crate::state::Dirs;
 
 /// A bundle of the registry, as somebody names it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -134,17 +135,18 @@ pub(super) fn counting(
 }
 
 impl Editor {
-    /// Registers a bundle: a new extension, which is enabled, or a new version of one, whose state stays. What is known about
-    /// its components is looked up in the same transaction.
+    /// Registers a bundle, and puts it into the store: a new extension, which is enabled, or a new version of one, whose state
+    /// stays. What is known about its components is looked up in the same transaction.
     ///
     /// # Errors
     /// [`RegistryError`]; refused where other bytes have this version, or where a later version is approved.
     pub fn register(
         &mut self,
         path: &Path,
+        dirs: &Dirs,
         expires: Option<SystemTime>,
     ) -> Result<Registered, RegistryError> {
-        let found = identify(path)?;
+        let found = identify(path, dirs)?;
         let id = found.manifest.id.clone();
         self.act(&id, |act| {
             let version = found.manifest.version.to_string();

@@ -22,7 +22,8 @@ const PASS: &str = "SELECT e.tier, e.state, e.state_reason, e.expires_at, e.high
     b.ext_id, b.version, b.sbom, b.registered_at, \
     r.status, r.level, r.notes, r.expires_at, \
     (SELECT max(at) FROM checks WHERE digest = ?3 AND void IS NULL), \
-    (SELECT void FROM checks WHERE digest = ?3 ORDER BY id DESC LIMIT 1) \
+    (SELECT void FROM checks WHERE digest = ?3 ORDER BY id DESC LIMIT 1), \
+    b.signer \
     FROM extensions e \
     LEFT JOIN bundles b ON b.digest = ?3 \
     LEFT JOIN reviews r ON r.id = (SELECT id FROM reviews WHERE digest = ?3 \
@@ -63,6 +64,7 @@ struct Pass {
     review: Review,
     checked: Option<i64>,
     void: Option<String>,
+    signer: Option<Signer>,
 }
 
 impl Pass {
@@ -103,6 +105,9 @@ impl Pass {
             review,
             checked: row.get(15)?,
             void: row.get(16)?,
+            signer: row
+                .get::<_, Option<usize>>(17)?
+                .and_then(|position| Signer::ALL.get(position).copied()),
         })
     }
 }
@@ -149,6 +154,10 @@ fn read(
         bundle: digest.map_or(Evaluated::NotEvaluated, |digest| {
             Evaluated::Found(bundle(&pass, id, digest, version))
         }),
+        accepted: match &pass.bundle {
+            Some((ext, registered, ..)) if ext == id && registered == version => pass.signer,
+            _ => None,
+        },
         signed_before: pass.signed_before.clone(),
         vulnerability_score: match digest {
             Some(_) => Evaluated::Found(score),

@@ -81,6 +81,17 @@ impl Registry {
         self.all(&sql, [id], RegisteredBundle::read)
     }
 
+    /// The bundle that somebody names.
+    ///
+    /// # Errors
+    /// [`RegistryError::Database`].
+    pub fn bundle(&self, target: &Target) -> Result<Option<RegisteredBundle>, RegistryError> {
+        self.connection
+            .as_ref()
+            .map_or(Ok(None), |connection| extensions::bundle(connection, target))
+            .map_err(self.failed())
+    }
+
     /// The manifest of the bundle that was registered last, with its digest.
     ///
     /// # Errors

@@ -16,6 +16,7 @@ use semver::Version;
 use serde_json::Value;
 
 use super::*;
+use crate::state::Dirs;
 
 mod damage;
 
@@ -47,6 +48,15 @@ impl Place {
         Editor::open(&self.state(), "tester").unwrap()
     }
 
+    fn register(&self, bundle: &Path) -> Result<Registered, RegistryError> {
+        let dirs = Dirs::from_environment(|name| match name {
+            "SANDBOXCTL_STATE_DIR" => Some(self.state().into()),
+            "SANDBOXCTL_CONFIG_DIR" => Some(self.0.join("config").into()),
+            _ => None,
+        });
+        self.editor().register(bundle, &dirs, None)
+    }
+
     fn registry(&self) -> Registry {
         Registry::open(&self.state()).unwrap()
     }
@@ -76,7 +86,7 @@ impl Place {
 
     /// Registers a community extension of version 1.0.0.
     fn registered(&self, id: &str) -> Digest {
-        self.editor().register(&self.bundle(id, "1.0.0", "community"), None).unwrap().bundle.digest
+        self.register(&self.bundle(id, "1.0.0", "community")).unwrap().bundle.digest
     }
 
     fn facts(&self, id: &str, digest: &Digest, version: &str) -> RegistryFacts {
@@ -177,7 +187,7 @@ fn a_registered_bundle_is_known_by_its_bytes() {
     ));
     // The same again is no act.
     let bundle = place.bundle("acme.x", "1.0.0", "community");
-    assert!(place.editor().register(&bundle, None).unwrap().already);
+    assert!(place.register(&bundle).unwrap().already);
     assert_eq!(place.kinds(), ["registration", "vulnerability.check"]);
     // Other bytes under the same version, and these bytes under another.
     let other = Digest::from_bytes([9; 32]);
@@ -189,7 +199,7 @@ fn a_registered_bundle_is_known_by_its_bytes() {
         Evaluated::Found(BundleFact::Unknown)
     );
     fs::write(bundle.join("main.sh"), "changed").unwrap();
-    let error = place.editor().register(&bundle, None).unwrap_err();
+    let error = place.register(&bundle).unwrap_err();
     assert!(reason(&error).contains("other bytes"), "{error}");
     // Without a digest nothing is said about bytes.
     let version = Version::new(1, 0, 0);
@@ -221,7 +231,7 @@ fn what_is_no_bundle_is_refused() {
     ] {
         let dir = place.bundle("acme.x", "1.0.0", "community");
         break_it(&dir);
-        let error = place.editor().register(&dir, None).unwrap_err();
+        let error = place.register(&dir).unwrap_err();
         assert!(reason(&error).contains(says), "{name}: {error}");
         fs::remove_dir_all(dir).unwrap();
     }
@@ -260,7 +270,7 @@ fn a_review_is_about_bytes_and_an_update_needs_its_own() {
     place.editor().request_review(&Target::Digest(first), "").unwrap();
     assert_eq!(review(&first, "1.0.0"), approved);
     let second = place.bundle("acme.x", "1.1.0", "community");
-    let second = place.editor().register(&second, None).unwrap().bundle.digest;
+    let second = place.register(&second).unwrap().bundle.digest;
     assert_eq!(review(&second, "1.1.0"), Evaluated::Found(Review::Pending));
     let rejection = Decision { verdict: Verdict::Reject, ..approval.clone() };
     place.editor().decide_review(&Target::Digest(second), &rejection).unwrap();
@@ -326,7 +336,7 @@ fn nobody_goes_back_below_what_was_approved() {
     let place = Place::new("rollback");
     let old = place.registered("acme.x");
     let new = place.bundle("acme.x", "1.2.0", "community");
-    place.editor().register(&new, None).unwrap();
+    place.register(&new).unwrap();
     assert_eq!(
         place.facts("acme.x", &old, "1.0.0").bundle,
         Evaluated::Found(BundleFact::Registered { sbom: false })
@@ -336,7 +346,7 @@ fn nobody_goes_back_below_what_was_approved() {
     let older = Evaluated::Found(BundleFact::OlderThanApproved { approved: Version::new(1, 2, 0) });
     assert_eq!(place.facts("acme.x", &old, "1.0.0").bundle, older);
     let between = place.bundle("acme.x", "1.1.0", "community");
-    let error = place.editor().register(&between, None).unwrap_err();
+    let error = place.register(&between).unwrap_err();
     assert!(reason(&error).contains("1.2.0 is approved"), "{error}");
     // Unless the later one is given up.
     let revocation = Decision { verdict: Verdict::Revoke, ..approval };
@@ -370,7 +380,7 @@ fn critical_disables_in_the_same_transaction() {
     assert!(reason(&error).contains("#1 CVE-2026-4711"), "{error}");
     // A fixed version does not enable by itself, but may be enabled; the old one keeps its score.
     let fixed = place.bundle("acme.x", "1.1.0", "community");
-    let fixed = place.editor().register(&fixed, None).unwrap();
+    let fixed = place.register(&fixed).unwrap();
     assert_eq!(fixed.state, State::AutoDisabled);
     place.editor().enable("acme.x").unwrap();
     let resolved = Change {
@@ -502,9 +512,9 @@ fn every_bundle_that_may_run_is_checked() {
     );
     place.editor().import(&[place.advisory("a.json", &json)], None).unwrap();
     let new = place.with_sbom("acme.x", "2.0.0", &["pkg:npm/good@1.0.0"]);
-    place.editor().register(&new, None).unwrap();
+    place.register(&new).unwrap();
     let old = place.with_sbom("acme.x", "1.0.0", &["pkg:npm/bad@1.0.0"]);
-    let old = place.editor().register(&old, None).unwrap().bundle.digest;
+    let old = place.register(&old).unwrap().bundle.digest;
     // What it has disables the latest version as little as it is in it.
     assert_eq!(place.state_of("acme.x"), State::Enabled);
     let score = place.facts("acme.x", &old, "1.0.0").vulnerability_score;
@@ -526,7 +536,7 @@ fn components_are_looked_up_offline() {
         "1.0.0",
         &["pkg:npm/bad@1.0.0", "pkg:npm/good@9.0.0", "pkg:npm/odd@latest", "pkg:generic/zlib@1"],
     );
-    let digest = place.editor().register(&bundle, None).unwrap().bundle.digest;
+    let digest = place.register(&bundle).unwrap().bundle.digest;
     let check = |now| place.facts_at("acme.x", &digest, "1.0.0", now).vulnerability_check;
     let Evaluated::Found(Check::Due { checked: false, void: Some(void), .. }) =
         check(SystemTime::now())

@@ -1,14 +1,13 @@
 //! Signing and verifying a bundle's folder.
 
 use std::collections::BTreeMap;
-use std::fmt::Write as _;
-use std::fs::{self, File};
+use std::fs::File;
 use std::io::{self, Read};
-use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
-use aws_lc_rs::digest::{Context, SHA256};
 use nix::libc::{O_NOFOLLOW, O_NONBLOCK};
 use policies::diag::Diagnostics;
 use policies::digest::Digest;
@@ -20,14 +19,13 @@ use super::code::Refusal;
 use super::signer::{SignError, Signer};
 use super::verify::{Claim, Integrity, Verification, leaf_checks, verify};
 use super::{cms, files};
-use crate::bundle::{Bundle, BundleError};
+use crate::bundle::listed::{FilesError, scan};
+use crate::bundle::{self, BundleError, open_folder};
 
 /// The file list.
 pub const MANIFEST: &str = "MANIFEST";
 /// Its signature.
 pub const SIGNATURE: &str = "MANIFEST.p7s";
-/// More files than any extension has.
-const MOST_FILES: usize = 100_000;
 /// Of a file list with as many files.
 const MOST_BYTES: u64 = 64 * 1024 * 1024;
 
@@ -50,14 +48,9 @@ pub enum FolderError {
         /// The errno.
         source: io::Error,
     },
-    /// A file that no bundle may have.
-    #[error("failed to list {}: {reason}", path.display())]
-    Entry {
-        /// Which.
-        path: PathBuf,
-        /// Why not.
-        reason: &'static str,
-    },
+    /// Files that no bundle may have.
+    #[error("failed to list the files: {0}")]
+    Files(#[from] FilesError),
     /// The key.
     #[error(transparent)]
     Key(#[from] SignError),
@@ -84,10 +77,7 @@ impl FolderError {
             Self::Certificate(refusals) => {
                 refusals.first().map(|refusal| refusal.remedy.to_owned())
             }
-            Self::Entry { .. } => Some(
-                "a bundle has plain files and folders only, named in A-Z a-z 0-9 . _ + -"
-                    .to_owned(),
-            ),
+            Self::Files(error) => error.hint().map(str::to_owned),
             Self::Manifest(_) | Self::File { .. } => None,
         }
     }
@@ -121,14 +111,14 @@ pub fn sign(
     chain: &[Certificate],
     now: SystemTime,
 ) -> Result<SignedFolder, FolderError> {
-    let manifest = read_manifest(dir)?;
+    let (fd, manifest) = open(dir)?;
     if let Some(leaf) = chain.first() {
         let found = leaf_checks(leaf, now);
         if !found.is_empty() {
             return Err(FolderError::Certificate(found));
         }
     }
-    let list = file_list(dir, &manifest)?;
+    let list = file_list(&fd, &manifest)?;
     let path = dir.join(MANIFEST);
     if read_if_there(&path)?.as_deref() != Some(list.as_slice()) {
         files::write(&path, &list, 0o644).map_err(FolderError::file("write", &path))?;
@@ -171,14 +161,14 @@ pub fn verify_folder(
     config: &Path,
     now: SystemTime,
 ) -> Result<VerifiedFolder, FolderError> {
-    let manifest = read_manifest(dir)?;
+    let (fd, manifest) = open(dir)?;
     let anchors = TrustStore::load_for(config, &manifest.publisher)?;
     let listed = read_if_there(&dir.join(MANIFEST))?;
     let p7s = read_if_there(&dir.join(SIGNATURE))?;
-    let actual = file_list(dir, &manifest);
+    let actual = file_list(&fd, &manifest);
     let integrity = match (&actual, &listed) {
-        (Err(error @ FolderError::Entry { .. }), _) => {
-            Integrity::Broken { code: "files-forbidden", reason: error.to_string() }
+        (Err(error @ FilesError::Faults(_)), _) => {
+            Integrity::Broken { code: error.code(), reason: error.to_string() }
         }
         (Ok(_), None) if p7s.is_some() => Integrity::Broken {
             code: "manifest-missing",
@@ -190,7 +180,7 @@ pub fn verify_folder(
         _ => Integrity::Intact,
     };
     let actual = match actual {
-        Err(FolderError::Entry { .. }) => Vec::new(),
+        Err(FilesError::Faults(_)) => Vec::new(),
         result => result?,
     };
     let list = listed.unwrap_or(actual);
@@ -205,10 +195,10 @@ pub fn verify_folder(
     Ok(VerifiedFolder { digest: super::key::sha256(&list), manifest, verification })
 }
 
-fn read_manifest(dir: &Path) -> Result<Manifest, FolderError> {
-    let bundle = Bundle::open(dir)?;
-    let name = bundle.manifest_path().display().to_string();
-    Manifest::parse(&name, bundle.manifest()).map_err(FolderError::Manifest)
+fn open(dir: &Path) -> Result<(OwnedFd, Manifest), FolderError> {
+    let (fd, manifest) = open_folder(dir)?;
+    let name = dir.join(bundle::MANIFEST).display().to_string();
+    Ok((fd, Manifest::parse(&name, &manifest).map_err(FolderError::Manifest)?))
 }
 
 fn read_if_there(path: &Path) -> Result<Option<Vec<u8>>, FolderError> {
@@ -250,77 +240,7 @@ fn difference(listed: &[u8], actual: &[u8]) -> String {
     }
 }
 
-/// The list of the files that are there: format 1.
-fn file_list(dir: &Path, manifest: &Manifest) -> Result<Vec<u8>, FolderError> {
-    let mut found = BTreeMap::new();
-    scan(dir, "", &mut found)?;
-    let mut text =
-        format!("sandboxctl-manifest 1\nid {}\nversion {}\n", manifest.id, manifest.version);
-    for (path, (executable, size, digest)) in found {
-        let mode = if executable { "0755" } else { "0644" };
-        // Writing to a String cannot fail.
-        writeln!(text, "{mode} {size} {digest} {path}").unwrap_or_default();
-    }
-    Ok(text.into_bytes())
-}
-
-type Found = BTreeMap<String, (bool, u64, Digest)>;
-
-fn scan(dir: &Path, prefix: &str, found: &mut Found) -> Result<(), FolderError> {
-    let error = |path: &Path, reason| FolderError::Entry { path: path.to_owned(), reason };
-    for entry in fs::read_dir(dir).map_err(FolderError::file("read", dir))? {
-        let entry = entry.map_err(FolderError::file("read", dir))?;
-        let path = entry.path();
-        let name = entry.file_name();
-        let name = name.to_str().filter(|name| plain(name));
-        let name = name.ok_or_else(|| error(&path, "its name has other characters"))?;
-        if prefix.is_empty() && matches!(name, MANIFEST | SIGNATURE) {
-            continue;
-        }
-        let relative = format!("{prefix}{name}");
-        let kind = entry.file_type().map_err(FolderError::file("read", &path))?;
-        if kind.is_dir() {
-            scan(&path, &format!("{relative}/"), found)?;
-            continue;
-        }
-        if !kind.is_file() {
-            return Err(error(&path, "it is neither a file nor a folder"));
-        }
-        if found.len() >= MOST_FILES {
-            return Err(error(&path, "the bundle has too many files"));
-        }
-        let file = hash(&path).map_err(FolderError::file("read", &path))?;
-        let file = file.ok_or_else(|| error(&path, "it is a hard link"))?;
-        found.insert(relative, file);
-    }
-    Ok(())
-}
-
-fn plain(name: &str) -> bool {
-    let known =
-        |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'+' | b'-');
-    name.len() <= 100 && !name.starts_with('-') && name.bytes().all(known)
-}
-
-/// Whether it is executable, its size and its digest; `None` for one with a second name.
-fn hash(path: &Path) -> io::Result<Option<(bool, u64, Digest)>> {
-    let mut file = File::options().read(true).custom_flags(O_NOFOLLOW | O_NONBLOCK).open(path)?;
-    let metadata = file.metadata()?;
-    if !metadata.is_file() || metadata.nlink() != 1 {
-        return Ok(None);
-    }
-    let mut context = Context::new(&SHA256);
-    let mut buffer = vec![0; 64 * 1024];
-    let mut size = 0;
-    loop {
-        let read = file.read(&mut buffer)?;
-        if read == 0 {
-            break;
-        }
-        size += u64::try_from(read).unwrap_or(u64::MAX);
-        context.update(&buffer[..read]);
-    }
-    let mut digest = [0; 32];
-    digest.copy_from_slice(context.finish().as_ref());
-    Ok(Some((metadata.mode() & 0o111 != 0, size, Digest::from_bytes(digest))))
+/// The list of the files that are there.
+fn file_list(dir: &OwnedFd, manifest: &Manifest) -> Result<Vec<u8>, FilesError> {
+    Ok(scan(dir.as_fd(), &manifest.id, &manifest.version)?.render())
 }

@@ -7,6 +7,7 @@
 pub mod anchors;
 pub mod api;
 mod asn1;
+mod bundle;
 pub mod ca;
 pub mod certificate;
 pub mod cms;
@@ -21,4 +22,5 @@ pub mod signer;
 mod testing;
 mod verify;
 
+pub use bundle::{Vetted, vet};
 pub use verify::{Check, CheckName, Claim, Integrity, SignerInfo, Verdict, Verification, verify};

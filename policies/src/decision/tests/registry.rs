@@ -44,7 +44,7 @@ pub(super) fn good() -> RegistryFacts {
 }
 
 fn signed() -> TrustFacts {
-    TrustFacts { signature: Evaluated::Found(Signer::TrustedIssuer) }
+    TrustFacts { signature: Evaluated::Found(Signer::TrustedIssuer), ..TrustFacts::default() }
 }
 
 /// Every fact, with what it costs in community, in professional, and in a development run of professional.
@@ -289,7 +289,7 @@ fn an_unverified_signature_is_none() {
         (Evaluated::Found(Signer::Unsigned), &[code::SIGNATURE_STRIPPED]),
         (Evaluated::Found(Signer::SelfSigned), &[]),
     ] {
-        let trust = TrustFacts { signature };
+        let trust = TrustFacts { signature, ..TrustFacts::default() };
         let decision = decided(&manifest("community", ""), trust, facts.clone(), DevMode::On);
         assert_eq!(violated(&decision), expected);
     }
@@ -373,4 +373,50 @@ fn advice() {
     assert!(decision.recommendations[0].contains("40 days ago and never checked"));
     let decision = decided(&manifest("professional", ""), signed(), facts, DevMode::Off);
     assert!(decision.violated[0].reason.contains("too old"), "{:?}", decision.violated);
+}
+
+#[test]
+fn what_is_wrong_with_a_signature_is_never_waived() {
+    let refusals = vec![super::PolicyViolation {
+        code: "signature-digest",
+        reason: "MANIFEST is not the one that was signed".to_owned(),
+        remedy: "fetch the bundle again".to_owned(),
+    }];
+    let trust = TrustFacts { refusals, ..TrustFacts::default() };
+    for tier in ["community", "professional"] {
+        let manifest = manifest(tier);
+        for dev in [DevMode::Off, DevMode::On] {
+            let decision = decided(&manifest, trust.clone(), RegistryFacts::unregistered(), dev);
+            assert_eq!(decision.verdict, Verdict::Refused, "{tier} {dev:?}");
+            assert_eq!(decision.violated[0].code, "signature-digest");
+            assert!(decision.violated.iter().all(|one| one.code != code::SIGNATURE_NOT_EVALUATED));
+        }
+    }
+}
+
+#[test]
+fn an_expired_certificate_counts_for_bytes_that_were_registered_with_it() {
+    let refusals = vec![super::PolicyViolation {
+        code: "certificate-expired",
+        reason: "it was valid until yesterday".to_owned(),
+        remedy: "sign again".to_owned(),
+    }];
+    let trust = TrustFacts {
+        refusals,
+        accepted_if_expired: Some(Signer::TrustedIssuer),
+        ..TrustFacts::default()
+    };
+    let manifest = manifest("community");
+    for (accepted, allowed) in [
+        (None, false),
+        (Some(Signer::SelfSigned), false),
+        (Some(Signer::TrustedIssuer), true),
+        (Some(Signer::VerifiedPublisher), true),
+    ] {
+        let registry = RegistryFacts { accepted, ..RegistryFacts::unregistered() };
+        let decision = decided(&manifest, trust.clone(), registry, DevMode::Off);
+        assert_eq!(decision.verdict.permits(), allowed, "{accepted:?}");
+        let said = decision.recommendations.iter().any(|advice| advice.contains("has expired"));
+        assert_eq!(said, allowed, "{accepted:?}");
+    }
 }

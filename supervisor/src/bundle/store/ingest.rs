@@ -141,18 +141,35 @@ impl Store {
         Err(StoreError::Removed { path: self.path.clone() }.into())
     }
 
+    /// The same for a folder whose list was made from its files.
+    ///
+    /// # Errors
+    /// [`IngestError`]; the files changed since.
+    pub fn ingest_listed(&self, dir: &OwnedFd, listed: &Listed) -> Result<Stored, IngestError> {
+        for _ in 0..ROUNDS {
+            self.copy(dir, listed)?;
+            if let Some(stored) = self.get(&listed.digest)? {
+                return Ok(stored);
+            }
+        }
+        Err(StoreError::Removed { path: self.path.clone() }.into())
+    }
+
     fn folder(&self, dir: &OwnedFd) -> Result<Listed, IngestError> {
         let listed = Listed::read(dir.as_fd())?.ok_or(IngestError::NoList)?;
+        self.copy(dir, &listed)?;
+        Ok(listed)
+    }
+
+    fn copy(&self, dir: &OwnedFd, listed: &Listed) -> Result<(), IngestError> {
         if self.has(&listed.digest)? {
-            listed.compare(dir.as_fd())?;
-            return Ok(listed);
+            return Ok(listed.compare(dir.as_fd())?);
         }
         let staging = Staging::new(self)?;
         let made = staging.folders(&listed.list);
         made.map_err(|source| FilesError::Copy { path: ".".to_owned(), source })?;
         listed.compare_copying(dir.as_fd(), &staging)?;
-        staging.finish(&listed)?;
-        Ok(listed)
+        Ok(staging.finish(listed)?)
     }
 
     /// Whether the store has it, with files of the listed names, lengths and modes. What is damaged gives way to a new copy;

@@ -33,7 +33,7 @@ pub(in crate::cli) struct ExtArgs {
 pub(in crate::cli) enum ExtCommand {
     /// Register a bundle: a new extension, or a new version of one
     Register {
-        /// Folder with extension.toml
+        /// Folder with extension.toml, or .sbx file
         bundle: PathBuf,
         /// When the registration ends
         #[arg(long, value_name = "DATE", value_parser = time)]

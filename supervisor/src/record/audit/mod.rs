@@ -131,6 +131,10 @@ pub enum EventType {
     SealFailed,
     /// The log itself: segments are removed because they are older than what is kept.
     Pruned,
+    /// The signature of a bundle that is about to run is valid.
+    SignatureVerified,
+    /// The signature of a bundle that was to run is not valid.
+    SignatureFailed,
     /// An extension or a new version of it was registered.
     Registration,
     /// An extension was removed from the registry.
@@ -177,6 +181,8 @@ impl EventType {
             Self::Sealed => "audit.sealed",
             Self::SealFailed => "audit.seal-failed",
             Self::Pruned => "audit.pruned",
+            Self::SignatureVerified => "signature.verified",
+            Self::SignatureFailed => "signature.failed",
             Self::Registration => "registration",
             Self::RegistrationRemoved => "registration.removed",
             Self::RegistrationExpiry => "registration.expiry",

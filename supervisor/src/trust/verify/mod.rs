@@ -100,6 +100,16 @@ impl Verification {
         self.but_for_expiry
     }
 
+    /// Whether there is a signature, valid or not.
+    #[must_use]
+    pub fn is_signed(&self) -> bool {
+        let absent = |refusal: &Refusal| refusal.code == code::SIGNATURE_ABSENT.name;
+        !self.checks.iter().any(|check| match &check.verdict {
+            Verdict::Failed(refusal) | Verdict::Waived(refusal) => absent(refusal),
+            _ => false,
+        })
+    }
+
     /// Everything that is wrong.
     pub fn failures(&self) -> impl Iterator<Item = &Refusal> {
         self.checks.iter().filter_map(|check| match &check.verdict {
@@ -186,6 +196,14 @@ fn unsigned(mut checks: Checks, claim: &Claim<'_>, anchors: &TrustStore) -> Veri
         }
     }
     checks.into_verification(None, Kind::Unsigned)
+}
+
+/// What is wrong with a bundle that has no list, and so nothing that could be verified: its publisher may be suspended.
+#[must_use]
+pub(super) fn suspended(claim: &Claim<'_>, anchors: &TrustStore) -> Vec<Refusal> {
+    let mut checks = Checks::default();
+    publisher::suspended(claim, anchors, &mut checks);
+    checks.failures().cloned().collect()
 }
 
 /// The signer's certificate, and the others that came with it.
