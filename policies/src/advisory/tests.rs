@@ -109,3 +109,69 @@ fn keys_and_cves() {
         advisory.affected.iter().map(|affected| affected.package.as_ref().unwrap().key()).collect();
     assert_eq!(keys, [("Debian", "curl".to_owned()), ("PyPI", "foo-bar".to_owned())]);
 }
+
+/// Bytes that nobody meant as versions, package URLs, bills or advisories: an answer, never a panic.
+#[test]
+fn damaged_input_gets_an_answer() {
+    let seeds = [
+        r#"{"bomFormat":"CycloneDX","components":[{"name":"a","version":"1.0","purl":"pkg:npm/%40a/b@1.0?x#y"}]}"#,
+        r#"{"id":"A","modified":"x","severity":[{"score":"CVSS:3.1/AV:N/AC:L/PR:N/UI:N/S:U/C:H/I:H/A:H"}],"affected":[{"package":{"ecosystem":"PyPI","name":"a"},"ranges":[{"type":"ECOSYSTEM","events":[{"introduced":"0"},{"fixed":"1!2.0rc1.post2.dev3+local"}]}]}]}"#,
+        "1!2.0rc1.post2.dev3+local.7",
+        "1.2.3-rc.1+build.5",
+        "pkg:golang/github.com/a/b@v1.2.3",
+        "CVSS:4.0/AV:N/AC:L/AT:N/PR:N/UI:N/VC:H/VI:H/VA:H/SC:N/SI:N/SA:N",
+        ">=1.2.0, <1.4.1 || =2.0.0",
+    ];
+    let mut state = 0x9e37_79b9_7f4a_7c15_u64;
+    let mut next = |below: usize| {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        usize::try_from(state % u64::try_from(below).unwrap()).unwrap()
+    };
+    let letters = [
+        "\u{0}",
+        "9",
+        "-",
+        ".",
+        "%",
+        "@",
+        "/",
+        "\u{e9}",
+        "\u{1f600}",
+        "\"",
+        "{",
+        "99999999999999999999",
+    ];
+    for _ in 0..4_000 {
+        let mut text = seeds[next(seeds.len())].to_owned();
+        for _ in 0..=next(3) {
+            let at =
+                (0..=text.len()).filter(|at| text.is_char_boundary(*at)).nth(next(text.len() + 1));
+            let at = at.unwrap_or(0);
+            match next(3) {
+                0 => text.insert_str(at, letters[next(letters.len())]),
+                1 => text.truncate(at),
+                _ if at < text.len() => drop(text.remove(at)),
+                _ => {}
+            }
+        }
+        drop(crate::sbom::parse(text.as_bytes()));
+        let component = crate::sbom::Component { purl: text.clone(), ..Default::default() };
+        drop(crate::sbom::package(&component));
+        drop(Tenths::of_vector(&text));
+        drop(text.parse::<crate::vulnerability::Ranges>());
+        let ended = range("ECOSYSTEM", r#"{"introduced":"0"},{"fixed":"1.0"}"#);
+        // No list of versions: nobody knows the order of Maven's.
+        assert_eq!(ended.affect("Maven", &text), Match::Unknown);
+        assert_eq!(ended.affect("PyPI", &text), ended.affect("PyPI", &text));
+        assert_eq!(ended.affect("npm", &text), ended.affect("npm", &text));
+        if let Ok(advisory) = serde_json::from_str::<Advisory>(&text) {
+            for affected in &advisory.affected {
+                assert!(advisory.rating(affected).score <= 100);
+                let found = affected.versions.affect("PyPI", "1.0");
+                assert_eq!(found, affected.versions.affect("PyPI", "1.0"));
+            }
+        }
+    }
+}

@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 use std::process::ExitCode;
 
-use policies::decision::{Decision, DevMode, Verdict};
+use policies::decision::{Decision, DevMode, Verdict, code};
 use serde::Serialize;
 
 use super::args::BundleArgs;
@@ -12,6 +12,7 @@ use super::{Failure, admitted};
 use crate::admit::Rules;
 use crate::bundle::Purpose;
 use crate::exit;
+use crate::record::escape::visible;
 use crate::state::Dirs;
 
 #[derive(Serialize)]
@@ -71,6 +72,12 @@ pub(super) fn render(decision: &Decision) -> String {
     }
     for waived in &decision.dev_waived {
         line(format_args!("  waived by --dev: {}: {}\n", waived.code, waived.reason));
+    }
+    // Those above the tier are among the violated policies.
+    for denied in
+        decision.denied.iter().filter(|denied| denied.code == code::PERMISSION_DENIED_BY_HOST)
+    {
+        line(format_args!("  denied: {}: {}\n", denied.permission.name(), visible(&denied.reason)));
     }
     for advice in &decision.recommendations {
         line(format_args!("  note: {advice}\n"));

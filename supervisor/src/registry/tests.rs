@@ -172,6 +172,20 @@ fn reading_makes_nothing_and_nothing_is_registered() {
     Registry::open(&place.0.join("nowhere")).unwrap();
 }
 
+/// Who comes first makes the database; nobody fails, and nobody makes a second one.
+#[test]
+fn many_make_the_database_at_once() {
+    let place = Place::new("first");
+    std::thread::scope(|scope| {
+        for n in 0..8 {
+            let place = &place;
+            scope.spawn(move || place.registered(&format!("acme.x{n}")));
+        }
+    });
+    assert_eq!(place.registry().extensions().unwrap().len(), 8);
+    assert_eq!(place.kinds().len(), 16);
+}
+
 #[test]
 fn a_registered_bundle_is_known_by_its_bytes() {
     let place = Place::new("bytes");
