@@ -3,7 +3,7 @@
 
 use std::collections::BTreeSet;
 use std::fs;
-use std::os::unix::fs::symlink;
+use std::os::unix::fs::{FileExt, symlink};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -342,6 +342,14 @@ with tarfile.open(out, "w", format=form, pax_headers=pax) as tar:
             add(name, *real(name))
 "#;
 
+struct Stop<'a>(&'a AtomicBool);
+
+impl Drop for Stop<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
 /// Somebody changes the bundle all the time while it is stored and run: either it is refused, or what runs is what was
 /// listed. Never anything else.
 #[test]
@@ -357,16 +365,20 @@ fn what_runs_was_verified_whoever_races() {
     let (mut ran, mut refused) = (0, 0);
     std::thread::scope(|scope| {
         scope.spawn(|| {
+            let inside = fs::File::options().write(true).open(&text).unwrap();
             while !over.load(Ordering::Relaxed) {
-                fs::write(&text, "evil\n").unwrap();
-                fs::write(&text, "good\n").unwrap();
+                inside.write_all_at(b"evil\n", 0).unwrap();
+                std::thread::sleep(Duration::from_micros(300));
+                inside.write_all_at(b"good\n", 0).unwrap();
+                // Good for a while, so that some runs get through.
+                std::thread::sleep(Duration::from_micros(600));
                 fs::rename(&text, &aside).unwrap();
                 symlink(&evil, &text).unwrap();
                 fs::rename(&aside, &text).unwrap();
-                // Good for a while, so that some runs get through.
-                std::thread::sleep(Duration::from_micros(500));
             }
         });
+        // Also where an assertion fails: the scope waits for the other thread.
+        let _stop = Stop(&over);
         for _ in 0..60 {
             let outcome = site.run_built(&built, &["--quiet"]);
             match outcome.code() {
@@ -382,9 +394,8 @@ fn what_runs_was_verified_whoever_races() {
             }
             site.sandboxctl(&["store", "gc"]).expect(0);
         }
-        over.store(true, Ordering::Relaxed);
     });
-    assert!(refused > 0, "{ran} ran and none was refused: there was no race");
+    assert!(refused > 0 && ran > 0, "no race: {ran} ran, {refused} were refused");
     assert!(stored(&site).is_empty());
 }
 

@@ -2,9 +2,10 @@
 
 use std::collections::BTreeSet;
 use std::fs;
-use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
+use std::os::unix::fs::{FileExt, MetadataExt, PermissionsExt, symlink};
 use std::os::unix::net::UnixListener;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
 
 use nix::sys::stat::{Mode, makedev, mknod};
 use policies::files::FileList;
@@ -358,6 +359,14 @@ fn ingests_at_once_make_one_bundle() {
     }
 }
 
+struct Stop<'a>(&'a AtomicU32);
+
+impl Drop for Stop<'_> {
+    fn drop(&mut self) {
+        self.0.store(1, Ordering::Relaxed);
+    }
+}
+
 /// Whatever is done to a source while it is read: what gets into the store is what the list says.
 #[test]
 fn a_race_with_the_source_is_lost_by_it() {
@@ -371,19 +380,25 @@ fn a_race_with_the_source_is_lost_by_it() {
     std::thread::scope(|scope| {
         scope.spawn(|| {
             let (data, aside) = (place.file("lib/data"), place.file("lib/aside"));
+            let pause = || std::thread::sleep(Duration::from_micros(300));
+            let inside = File::options().write(true).open(&data).unwrap();
             while over.load(Ordering::Relaxed) == 0 {
-                fs::write(&data, &evil).unwrap();
-                fs::write(&data, &good).unwrap();
+                inside.write_all_at(&evil, 0).unwrap();
+                pause();
+                inside.write_all_at(&good, 0).unwrap();
+                // Good for a while, so that it can be stored.
+                pause();
+                pause();
                 fs::rename(&data, &aside).unwrap();
                 symlink(place.0.join("evil"), &data).unwrap();
                 fs::rename(&aside, &data).unwrap();
                 fs::rename(place.file("lib"), place.0.join("away")).unwrap();
                 fs::rename(place.0.join("away"), place.file("lib")).unwrap();
                 started.store(1, Ordering::Relaxed);
-                // As long as it is good, it can be stored.
-                std::thread::yield_now();
             }
         });
+        // Also where an assertion fails: the scope waits for the other thread.
+        let _stop = Stop(&over);
         while started.load(Ordering::Relaxed) == 0 {}
         let store = place.store();
         for _ in 0..400 {
@@ -400,9 +415,8 @@ fn a_race_with_the_source_is_lost_by_it() {
             assert!(store.verify(true).unwrap().iter().all(|health| health.damage.is_none()));
             store.gc(&BTreeSet::new()).unwrap();
         }
-        over.store(1, Ordering::Relaxed);
     });
-    assert!(refused > 0, "{stored} were stored: there was no race");
+    assert!(refused > 0 && stored > 0, "no race: {stored} were stored, {refused} refused");
     assert!(place.names().is_empty());
 }
 
