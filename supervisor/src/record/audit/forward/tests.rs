@@ -162,4 +162,15 @@ fn a_server_that_hangs_holds_nobody_up() {
     let done = log.finish_forwarding().expect("configured");
     assert_eq!(done.sent + done.lost, 20_000);
     assert!(done.lost > 0, "{done:?}");
+    drop(log);
+    // What counts as sent is what the server could read.
+    let mut all = Vec::new();
+    server.accept().expect("accept").0.read_to_end(&mut all).expect("bytes");
+    let (mut rest, mut frames) = (all.as_slice(), 0);
+    while let Some(space) = rest.iter().position(|byte| *byte == b' ') {
+        let len: usize = str::from_utf8(&rest[..space]).expect("text").parse().expect("a count");
+        let Some(after) = rest.get(space + 1 + len..) else { break };
+        (rest, frames) = (after, frames + 1);
+    }
+    assert_eq!(frames, done.sent);
 }
