@@ -128,14 +128,29 @@ impl AuditLog {
         self.append_at(events, SystemTime::now)
     }
 
-    /// The same by another clock, which is read while the log is locked: the order of lines is the order of readings.
+    /// The same, and all of them are on the disk when this returns, whatever their type.
+    pub fn append_durably(&mut self, events: &[Event]) -> Result<u64, AuditLogError> {
+        self.count(events, SystemTime::now, true)
+    }
+
+    /// [`Self::append`] by another clock, which is read while the log is locked: the order of lines is the order of readings.
     pub fn append_at(
         &mut self,
         events: &[Event],
         clock: impl FnOnce() -> SystemTime,
     ) -> Result<u64, AuditLogError> {
+        self.count(events, clock, events.iter().any(|event| event.kind.is_durable()))
+    }
+
+    /// Appends, and keeps count of what became of it.
+    fn count(
+        &mut self,
+        events: &[Event],
+        clock: impl FnOnce() -> SystemTime,
+        is_durable: bool,
+    ) -> Result<u64, AuditLogError> {
         let count = u64::try_from(events.len()).unwrap_or(u64::MAX);
-        match self.append_and_sync(events, clock) {
+        match self.append_and_sync(events, clock, is_durable) {
             Ok(last) => {
                 self.standing.written += count;
                 Ok(last)
@@ -160,6 +175,7 @@ impl AuditLog {
         &mut self,
         events: &[Event],
         clock: impl FnOnce() -> SystemTime,
+        is_durable: bool,
     ) -> Result<u64, AuditLogError> {
         let failed = |path: PathBuf| move |source| AuditLogError::Append { path, source };
         self.lock.lock().map_err(failed(self.dir.join("lock")))?;
@@ -170,9 +186,7 @@ impl AuditLog {
         let last = written.map_err(failed(path.clone()))?;
         unlocked.map_err(failed(self.dir.join("lock")))?;
         // Beyond the lock, so that whoever waits for the disk keeps nobody else from writing.
-        if events.iter().any(|event| event.kind.is_durable())
-            && let Some(segment) = &self.segment
-        {
+        if is_durable && let Some(segment) = &self.segment {
             segment.sync().map_err(|source| AuditLogError::Sync { path, source })?;
         }
         self.untold = 0;

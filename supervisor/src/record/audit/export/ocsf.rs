@@ -4,7 +4,7 @@
 //! |---|---|
 //! | `violation` | Detection Finding 2004, with the profile `security_control` |
 //! | `decision` | Compliance Finding 2003 |
-//! | `run.start`, `run.end`, `registration`, `extension.*` | Application Lifecycle 6002 |
+//! | `run.start`, `run.end`, `registration[.removed]`, `extension.enabled`, `.disabled` | Application Lifecycle 6002 |
 //! | `error` | Application Error 6008 |
 //! | `audit.*` | Event Log Activity 1008 |
 //! | others | Base Event 0 |
@@ -69,10 +69,10 @@ fn class(kind: &str, is_violation: bool) -> Class {
         "decision" => of(2003, "Compliance Finding", findings, (1, "Create")),
         "run.start" => life((3, "Start")),
         "run.end" => life((4, "Stop")),
-        "registration" | "extension.registered" => life((1, "Install")),
-        "extension.removed" => life((2, "Remove")),
+        "registration" => life((1, "Install")),
+        "registration.removed" => life((2, "Remove")),
         "extension.enabled" => life((6, "Enable")),
-        "extension.disabled" | "extension.auto-disabled" => life((7, "Disable")),
+        "extension.disabled" => life((7, "Disable")),
         "error" => of(6008, "Application Error", application, (1, "General Error")),
         "audit.pruned" => log((2, "Delete")),
         "audit.sealed" => log((5, "Rotate")),
