@@ -58,7 +58,7 @@ pub enum Action {
 }
 
 macro_rules! codes {
-    ($($(#[doc = $doc:literal])+ $name:ident = $text:literal, $layer:ident, $severity:ident, $words:literal;)+) => {
+    ($($(#[doc = $doc:literal])+ $name:ident = $text:literal, $layer:ident, $severity:ident, $words:literal, $advice:literal;)+) => {
         /// The stable code of a violation.
         #[derive(
             Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema,
@@ -95,73 +95,116 @@ macro_rules! codes {
             pub const fn words(self) -> &'static str {
                 match self { $(Self::$name => $words,)+ }
             }
+
+            /// What it means, in one sentence.
+            #[must_use]
+            pub const fn meaning(self) -> &'static str {
+                match self { $(Self::$name => concat!($($doc),+).trim_ascii_start(),)+ }
+            }
+
+            /// What the extension's author should do.
+            #[must_use]
+            pub const fn advice(self) -> &'static str {
+                match self { $(Self::$name => $advice,)+ }
+            }
         }
     };
 }
 
 codes! {
     /// A system call that the policy does not allow.
-    SyscallDenied = "syscall-denied", Seccomp, Warning, "system call refused";
+    SyscallDenied = "syscall-denied", Seccomp, Warning, "system call refused",
+        "Use another call; if the extension cannot do without it, ask the operator whether the tier's system call groups are meant to have it.";
     /// A system call that runtimes merely probe and live without.
-    SyscallProbe = "syscall-probe", Seccomp, Info, "harmless probe refused";
+    SyscallProbe = "syscall-probe", Seccomp, Info, "harmless probe refused",
+        "Nothing: a runtime tried something and went on without it.";
     /// A call through a foreign architecture's entry (i386, x32).
-    ForeignArchitecture = "foreign-architecture", Seccomp, Critical, "system call of a foreign architecture refused";
+    ForeignArchitecture = "foreign-architecture", Seccomp, Critical, "system call of a foreign architecture refused",
+        "Build for x86-64; a 64-bit program never makes such a call by itself.";
     /// `mount`, `umount`, `pivot_root`, the new mount API.
-    MountAttempt = "mount-attempt", Seccomp, Critical, "tried to change mounts";
+    MountAttempt = "mount-attempt", Seccomp, Critical, "tried to change mounts",
+        "Leave the file tree as it is: ask for files in `[files]`, or ship them in the bundle.";
     /// unshare, setns, clone with namespace flags.
-    NamespaceAttempt = "namespace-attempt", Seccomp, Critical, "tried to make or enter a namespace";
+    NamespaceAttempt = "namespace-attempt", Seccomp, Critical, "tried to make or enter a namespace",
+        "Do not sandbox within the sandbox: switch such a feature off (browsers: `--no-sandbox`).";
     /// `ptrace`, `process_vm_*`, `pidfd_getfd`, `kcmp`.
-    ProcessInspection = "process-inspection", Seccomp, Critical, "tried to inspect or control another process";
+    ProcessInspection = "process-inspection", Seccomp, Critical, "tried to inspect or control another process",
+        "Take debuggers, profilers and crash handlers out of what is shipped.";
     /// bpf, modules, kexec, reboot, clock and other host-wide calls.
-    KernelTampering = "kernel-tampering", Seccomp, Critical, "tried to change the kernel or the host";
+    KernelTampering = "kernel-tampering", Seccomp, Critical, "tried to change the kernel or the host",
+        "Remove the call: no extension is given the host's kernel, clock or log.";
     /// `seccomp`, `landlock_*`: could hide later denials from the record.
-    RecorderTampering = "recorder-tampering", Seccomp, Critical, "tried to change its own confinement";
+    RecorderTampering = "recorder-tampering", Seccomp, Critical, "tried to change its own confinement",
+        "Leave confinement to the host: a filter or domain of one's own could hide denials.";
     /// A socket of a family that the extension has no permission for.
-    NetworkDenied = "network-denied", Seccomp, Warning, "tried to use the network without permission";
+    NetworkDenied = "network-denied", Seccomp, Warning, "tried to use the network without permission",
+        "Ask for `EXTERNAL_API_CALLS` (or another network permission) and name the domains in `[network] allow`; only TCP and UDP sockets are given.";
     /// A path outside the extension's files.
-    PathDenied = "path-denied", Landlock, Warning, "tried to reach a path outside its files";
+    PathDenied = "path-denied", Landlock, Warning, "tried to reach a path outside its files",
+        "Read from `/ext` and `/usr`, write to `/data` and `/tmp`; ask for files of the host in `[files]`.";
     /// A path that only the curious touch.
-    TripwireTouched = "tripwire-touched", Landlock, Critical, "touched a tripwire";
+    TripwireTouched = "tripwire-touched", Landlock, Critical, "touched a tripwire",
+        "Remove the access, or the library that looks there: nothing at such a path is an extension's business.";
     /// bind or connect to a TCP port.
-    PortDenied = "port-denied", Landlock, Warning, "tried to use a TCP port";
+    PortDenied = "port-denied", Landlock, Warning, "tried to use a TCP port",
+        "Ask for a network permission; without one no port is open, not even on loopback.";
     /// A signal or abstract socket outside the sandbox.
-    ScopeDenied = "scope-denied", Landlock, Critical, "tried to reach a process outside the sandbox";
+    ScopeDenied = "scope-denied", Landlock, Critical, "tried to reach a process outside the sandbox",
+        "Talk to own processes only; for anything else use the host's interfaces.";
     /// A lookup of a name that no rule allows.
-    NameRefused = "name-refused", Dns, Warning, "looked up a name that is not allowed";
+    NameRefused = "name-refused", Dns, Warning, "looked up a name that is not allowed",
+        "Name the domain in `[network] allow`; look for a library that reports home if the name is not yours.";
     /// More distinct names under one wildcard than the tier allows: a way to carry data out.
-    NameLimit = "name-limit", Dns, Critical, "looked up more names than a wildcard may stand for";
+    NameLimit = "name-limit", Dns, Critical, "looked up more names than a wildcard may stand for",
+        "Use fewer names beneath the wildcard, or name those that are needed.";
     /// A packet to the resolver that is no query.
-    QueryMalformed = "query-malformed", Dns, Warning, "sent the resolver something that is no query";
+    QueryMalformed = "query-malformed", Dns, Warning, "sent the resolver something that is no query",
+        "Look names up through the C library or a resolver that speaks DNS (RFC 1035).";
     /// A packet to an address that no lookup gave out, or in a protocol other than TCP.
-    AddressRefused = "address-refused", Egress, Warning, "tried to reach an address directly";
+    AddressRefused = "address-refused", Egress, Warning, "tried to reach an address directly",
+        "Connect to a name from `[network] allow`, over TCP; addresses, UDP, QUIC and ICMP are not let out.";
     /// A port that no rule of the domain names.
-    PortRefused = "port-refused", Egress, Warning, "tried a port that is not allowed";
+    PortRefused = "port-refused", Egress, Warning, "tried a port that is not allowed",
+        "Name the port in the domain's rule: `\"host:443,8443\"`.";
     /// A domain that stands for an address which is not public.
-    PrivateAddress = "private-address", Egress, Critical, "an allowed name stands for an address that is not public";
+    PrivateAddress = "private-address", Egress, Critical, "an allowed name stands for an address that is not public",
+        "Ask for a rule with `addresses = \"private\"` if the host is meant to be inside; the tier must allow it. If it is not meant to be, somebody changed its name's addresses.";
     /// A TLS server name other than the domain that was looked up.
-    TlsNameMismatch = "tls-name-mismatch", Egress, Critical, "asked a TLS server for another name";
+    TlsNameMismatch = "tls-name-mismatch", Egress, Critical, "asked a TLS server for another name",
+        "Connect to the name that is meant, and send it as the server name (SNI).";
     /// A TLS connection without a server name.
-    TlsNameMissing = "tls-name-missing", Egress, Warning, "opened a TLS connection without a server name";
+    TlsNameMissing = "tls-name-missing", Egress, Warning, "opened a TLS connection without a server name",
+        "Send the server name (SNI): every current TLS library does when it is given a name.";
     /// An HTTP request for another host than the domain that was looked up.
-    HttpHostMismatch = "http-host-mismatch", Egress, Critical, "asked a web server for another host";
+    HttpHostMismatch = "http-host-mismatch", Egress, Critical, "asked a web server for another host",
+        "Connect to the name that is meant, and send it as `Host`.";
     /// A protocol whose destination cannot be checked, or a broken one.
-    ProtocolRefused = "protocol-refused", Egress, Warning, "spoke a protocol that cannot be checked";
+    ProtocolRefused = "protocol-refused", Egress, Warning, "spoke a protocol that cannot be checked",
+        "Speak TLS or HTTP/1; for another protocol ask for a rule with `tls = \"opaque\"`.";
     /// More connections than the tier allows.
-    ConnectionLimit = "connection-limit", Egress, Warning, "hit the limit of connections";
+    ConnectionLimit = "connection-limit", Egress, Warning, "hit the limit of connections",
+        "Keep connections and use them again; close those that are done.";
     /// More bytes than the tier allows.
-    TrafficLimit = "traffic-limit", Egress, Warning, "hit the limit of network traffic";
+    TrafficLimit = "traffic-limit", Egress, Warning, "hit the limit of network traffic",
+        "Transfer less in one run: compress, page, or fetch only what changed.";
     /// The memory limit was hit and a process was killed.
-    MemoryLimit = "memory-limit", Limit, Warning, "hit the memory limit";
+    MemoryLimit = "memory-limit", Limit, Warning, "hit the memory limit",
+        "Use less memory at once, files in `/tmp` included, or ask for a tier with more.";
     /// The CPU limit slowed the extension down.
-    CpuThrottled = "cpu-throttled", Limit, Info, "was slowed down at the CPU limit";
+    CpuThrottled = "cpu-throttled", Limit, Info, "was slowed down at the CPU limit",
+        "Nothing, if the run is in time; else do less, or ask for a tier with more.";
     /// The CPU limit ended the run.
-    CpuLimit = "cpu-limit", Limit, Warning, "hit the CPU limit";
+    CpuLimit = "cpu-limit", Limit, Warning, "hit the CPU limit",
+        "Do less work in one run, or ask for a tier with more.";
     /// `/data` or `/tmp` was full.
-    DiskLimit = "disk-limit", Limit, Warning, "hit the disk limit";
+    DiskLimit = "disk-limit", Limit, Warning, "hit the disk limit",
+        "Remove what is not needed from `/data` and `/tmp`, or ask for a tier with more.";
     /// The wall clock limit ended the run.
-    TimeLimit = "time-limit", Limit, Warning, "hit the time limit";
+    TimeLimit = "time-limit", Limit, Warning, "hit the time limit",
+        "Do less in one run and end by yourself; SIGTERM comes before the end.";
     /// No more processes or threads were given.
-    TaskLimit = "task-limit", Limit, Warning, "hit the limit of processes and threads";
+    TaskLimit = "task-limit", Limit, Warning, "hit the limit of processes and threads",
+        "Start fewer processes and threads: bound pools by the `tasks` of the tier.";
 }
 
 /// What the attempt was aimed at.
@@ -200,6 +243,8 @@ pub enum Object {
     Scope {
         /// `scope.signal` or `scope.abstract_unix_socket`.
         access: String,
+        /// Name of the abstract socket, `@` for its first byte; empty for a process, which the kernel does not name.
+        name: String,
     },
     /// A domain name.
     Name {

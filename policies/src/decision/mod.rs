@@ -15,7 +15,7 @@ mod facts;
 mod registry;
 
 use codes::waivable;
-pub use codes::{CODES, code};
+pub use codes::{CODES, PolicyCode, code};
 pub use facts::{
     BundleFact, Check, Evaluated, Expiry, FindingFact, HostDenial, Registration, RegistryFacts,
     Review, ReviewLevel, Signer, State, TrustFacts,

@@ -1,6 +1,6 @@
 use super::{
-    CODES, Decision, DevMode, Evaluated, RegistryFacts, SecurityContext, Signer, TrustFacts,
-    Verdict, code, decide,
+    CODES, Decision, DevMode, Evaluated, PolicyCode, RegistryFacts, SecurityContext, Signer,
+    TrustFacts, Verdict, code, decide,
 };
 use crate::manifest::Manifest;
 use crate::permission::Permission;
@@ -146,9 +146,10 @@ fn limits_are_checked_against_the_tier_that_applies() {
 
 #[test]
 fn codes_are_unique_and_differ_from_those_of_diagnostics() {
-    for (index, (code, meaning)) in CODES.iter().enumerate() {
+    for (index, PolicyCode { code, meaning, advice, .. }) in CODES.iter().enumerate() {
+        assert!(advice.ends_with('.'), "{code}: {advice}");
         assert!(!meaning.is_empty());
-        assert!(CODES[..index].iter().all(|(other, _)| other != code), "{code} twice");
+        assert!(CODES[..index].iter().all(|other| other.code != *code), "{code} twice");
         assert!(crate::diag::CODES.iter().all(|(other, _)| other != code), "{code} twice");
     }
 }

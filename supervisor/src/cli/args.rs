@@ -55,8 +55,8 @@ pub(super) enum Command {
     Ca(super::ca::CaArgs),
     /// Decide whom this host trusts
     Trust(super::trust::TrustArgs),
-    /// List the codes of violations
-    Codes(OutputArgs),
+    /// List every code of a violation or decision, with what to do about it
+    Codes(CodesArgs),
     /// List the runs of this host
     Ps(OutputArgs),
     /// Clear what killed supervisors left behind
@@ -188,6 +188,17 @@ pub(super) enum DataCommand {
         /// Extension
         id: String,
     },
+}
+
+/// Arguments of `codes`.
+#[derive(Clone, Copy, Debug, Args)]
+pub(super) struct CodesArgs {
+    /// Print JSON
+    #[arg(long)]
+    pub(super) json: bool,
+    /// Print a page of Markdown
+    #[arg(long, conflicts_with = "json")]
+    pub(super) markdown: bool,
 }
 
 /// Arguments of `gc`.

@@ -318,6 +318,8 @@ fn classify<'a>(
     tripwires: &[String],
 ) -> (Code, ObjectRef<'a>) {
     match target {
+        // The kernel calls the name of an abstract socket a path, too.
+        Target::Socket(name) => (Code::ScopeDenied, ObjectRef::Scope { access: blockers, name }),
         Target::Path(path) => {
             let hit = tripwires.iter().any(|tripwire| {
                 path.strip_prefix(tripwire.as_str())
@@ -328,7 +330,7 @@ fn classify<'a>(
         }
         Target::Port(port) => (Code::PortDenied, ObjectRef::Port { port: *port, access: blockers }),
         Target::Other if blockers.starts_with("scope.") => {
-            (Code::ScopeDenied, ObjectRef::Scope { access: blockers })
+            (Code::ScopeDenied, ObjectRef::Scope { access: blockers, name: "" })
         }
         Target::Other if blockers.starts_with("net.") => {
             (Code::PortDenied, ObjectRef::Port { port: 0, access: blockers })

@@ -49,6 +49,8 @@ pub enum Record<'a> {
 pub enum Target {
     /// A path, lossily decoded.
     Path(String),
+    /// The name of an abstract socket, lossily decoded, `@` for its first byte.
+    Socket(String),
     /// A TCP port, host byte order.
     Port(u16),
     /// Something that the record does not name, or a process or socket.
@@ -79,7 +81,7 @@ fn parse_denied(text: &[u8]) -> Option<Record<'_>> {
     let mut target = Target::Other;
     for (key, value) in fields {
         match key {
-            b"path" | b"name" => target = Target::Path(untrusted(value).into_owned()),
+            b"path" | b"name" => target = named(untrusted(value).into_owned()),
             // A bind names its source, a connect its destination.
             b"dest" | b"src" => target = Target::Port(number(value)?),
             _ => continue,
@@ -87,6 +89,14 @@ fn parse_denied(text: &[u8]) -> Option<Record<'_>> {
         break;
     }
     Some(Record::Denied { domain, blockers, target })
+}
+
+/// A path has no NUL, and the name of an abstract socket begins with one (unix(7)).
+fn named(text: String) -> Target {
+    match text.strip_prefix('\0') {
+        Some(name) => Target::Socket(format!("@{name}")),
+        None => Target::Path(text),
+    }
 }
 
 fn parse_domain(text: &[u8]) -> Option<Record<'_>> {

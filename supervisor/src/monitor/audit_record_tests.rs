@@ -55,6 +55,11 @@ fn denials() {
             "scope.signal",
             Target::Other,
         ),
+        (
+            "audit(1795466660.570:19): domain=1a5fee1f0 blockers=scope.abstract_unix_socket path=0061622D31",
+            "scope.abstract_unix_socket",
+            Target::Socket("@ab-1".to_owned()),
+        ),
     ] {
         assert_eq!(denied(text), (blockers.to_owned(), target));
         assert_eq!(domain_of(text.as_bytes()), Some(0x1_a5fe_e1f0));

@@ -123,7 +123,7 @@ fn denials_are_recorded_and_reconciled_and_the_switch_is_put_back() {
             Object::Path { path, access } => (v.code, path.as_str(), access.as_str(), v.count),
             Object::Port { port: 9, access } => (v.code, "9", access.as_str(), v.count),
             Object::Port { port: 4321, access } => (v.code, "4321", access.as_str(), v.count),
-            Object::Scope { access } => (v.code, "", access.as_str(), v.count),
+            Object::Scope { access, .. } => (v.code, "", access.as_str(), v.count),
             other => panic!("{other:?}"),
         })
         .collect();

@@ -37,6 +37,8 @@ pub enum ObjectRef<'a> {
     Scope {
         /// Landlock's word for the scope.
         access: &'a str,
+        /// Name of the abstract socket; empty for a process.
+        name: &'a str,
     },
     /// A domain name.
     Name {
@@ -78,7 +80,7 @@ impl<'a> ObjectRef<'a> {
             }
             Self::Path { .. } => Self::Path { path: OTHERS, access: OTHERS },
             Self::Port { .. } => Self::Port { port: 0, access: OTHERS },
-            Self::Scope { .. } => Self::Scope { access: OTHERS },
+            Self::Scope { .. } => Self::Scope { access: OTHERS, name: "" },
             Self::Name { .. } => Self::Name { name: OTHERS },
             Self::Endpoint { .. } => {
                 Self::Endpoint { host: "", address: OTHERS, port: 0, protocol: OTHERS, detail: "" }
@@ -93,7 +95,8 @@ impl<'a> ObjectRef<'a> {
         match self {
             Self::Syscall { name, arch, detail, .. } => name.len() + arch.len() + detail.len(),
             Self::Path { path, access } => path.len() + access.len(),
-            Self::Port { access, .. } | Self::Scope { access } => access.len(),
+            Self::Port { access, .. } => access.len(),
+            Self::Scope { access, name } => access.len() + name.len(),
             Self::Name { name } => name.len(),
             Self::Endpoint { host, address, protocol, detail, .. } => {
                 host.len() + address.len() + protocol.len() + detail.len()
@@ -111,7 +114,7 @@ impl<'a> ObjectRef<'a> {
             }
             Object::Path { path, access } => Self::Path { path, access },
             Object::Port { port, access } => Self::Port { port: *port, access },
-            Object::Scope { access } => Self::Scope { access },
+            Object::Scope { access, name } => Self::Scope { access, name },
             Object::Name { name } => Self::Name { name },
             Object::Endpoint { host, address, port, protocol, detail } => {
                 Self::Endpoint { host, address, port: *port, protocol, detail }
@@ -134,7 +137,9 @@ impl<'a> ObjectRef<'a> {
                 Object::Path { path: path.to_owned(), access: access.to_owned() }
             }
             Self::Port { port, access } => Object::Port { port, access: access.to_owned() },
-            Self::Scope { access } => Object::Scope { access: access.to_owned() },
+            Self::Scope { access, name } => {
+                Object::Scope { access: access.to_owned(), name: name.to_owned() }
+            }
             Self::Name { name } => Object::Name { name: name.to_owned() },
             Self::Endpoint { host, address, port, protocol, detail } => Object::Endpoint {
                 host: host.to_owned(),
@@ -166,9 +171,10 @@ impl Hash for ObjectRef<'_> {
                 (2u8, port).hash(state);
                 access.hash(state);
             }
-            Self::Scope { access } => {
+            Self::Scope { access, name } => {
                 3u8.hash(state);
                 access.hash(state);
+                name.hash(state);
             }
             Self::Limit { kind, value } => {
                 (4u8, kind).hash(state);

@@ -95,7 +95,11 @@ pub fn object(object: &Object) -> String {
         Object::Port { port, access } => {
             format!("{} port {port}", access.trim_start_matches("net."))
         }
-        Object::Scope { access } => access.trim_start_matches("scope.").replace('_', " "),
+        Object::Scope { access, name } => {
+            let space = if name.is_empty() { "" } else { " " };
+            let what = access.trim_start_matches("scope.").replace('_', " ");
+            format!("{what}{space}{}", visible(name))
+        }
         Object::Name { name } => visible(name).into_owned(),
         Object::Endpoint { host, address, port, protocol, detail } => {
             endpoint(host, address, *port, protocol, detail)
