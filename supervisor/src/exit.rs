@@ -13,6 +13,8 @@ pub const OK: u8 = 0;
 pub const FAILED: u8 = 1;
 /// The command line could not be understood; clap's code.
 pub const USAGE: u8 = 2;
+/// `selftest`: everything was refused, and this host cannot record some of it.
+pub const INCOMPLETE: u8 = 3;
 /// The time limit ended the run; timeout(1).
 pub const TIMED_OUT: u8 = 124;
 /// The supervisor or a layer failed; the extension did not run, or nothing certain can be said about it.

@@ -19,5 +19,6 @@ pub mod record;
 pub mod report;
 pub mod launch;
 pub mod manager;
+pub mod selftest;
 pub mod cli;
 pub mod sys;

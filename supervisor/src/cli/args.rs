@@ -57,6 +57,14 @@ pub(super) enum Command {
     Trust(super::trust::TrustArgs),
     /// List every code of a violation or decision, with what to do about it
     Codes(CodesArgs),
+    /// Prove on this host that attacks are refused and recorded
+    Selftest(SelftestArgs),
+    /// The hostile program of `selftest`; refuses to run outside of its sandbox
+    #[command(hide = true)]
+    SelftestProbe {
+        /// Which actions
+        words: Vec<String>,
+    },
     /// List the runs of this host
     Ps(OutputArgs),
     /// Clear what killed supervisors left behind
@@ -199,6 +207,27 @@ pub(super) struct CodesArgs {
     /// Print a page of Markdown
     #[arg(long, conflicts_with = "json")]
     pub(super) markdown: bool,
+}
+
+/// Arguments of `selftest`.
+#[derive(Clone, Debug, Args)]
+#[command(after_help = "\
+Exit codes: 0 every action was blocked and recorded; 1 one was not; 3 all were blocked, and this host
+cannot record some of them; 125 the selftest could not be done.")]
+pub(super) struct SelftestArgs {
+    /// The tier whose sandbox is tested
+    #[arg(long, default_value = "community",
+        value_parser = ["community", "professional", "enterprise"])]
+    pub(super) tier: String,
+    /// Also flood each recorder and compare its totals with what the program did
+    #[arg(long)]
+    pub(super) flood: bool,
+    /// Print the catalogue of actions, and do nothing
+    #[arg(long)]
+    pub(super) list: bool,
+    /// Print JSON
+    #[arg(long)]
+    pub(super) json: bool,
 }
 
 /// Arguments of `gc`.

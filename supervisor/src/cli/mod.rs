@@ -19,6 +19,7 @@ mod run;
 mod store;
 mod vuln;
 mod signing;
+mod selftest;
 mod tiers;
 mod trust;
 
@@ -97,6 +98,8 @@ fn dispatch(command: Command, dirs: &Dirs) -> Result<ExitCode, Failure> {
         Command::Explain(args) => explain::main(&args, dirs),
         Command::Gc(args) => gc::main(args, dirs),
         Command::Audit(args) => audit::main(args, dirs),
+        Command::Selftest(args) => selftest::main(&args, dirs),
+        Command::SelftestProbe { words } => Ok(crate::selftest::probe::main(&words)),
         Command::Completions { shell } => {
             clap_complete::generate(
                 shell,

@@ -7,6 +7,7 @@ pub mod loopdev;
 pub mod netlink;
 pub mod nlmsg;
 pub mod newmount;
+pub mod probe;
 pub mod seccomp_notif;
 pub mod terminal;
 
