@@ -193,9 +193,6 @@ codes! {
     /// The CPU limit slowed the extension down.
     CpuThrottled = "cpu-throttled", Limit, Info, "was slowed down at the CPU limit",
         "Nothing, if the run is in time; else do less, or ask for a tier with more.";
-    /// The CPU limit ended the run.
-    CpuLimit = "cpu-limit", Limit, Warning, "hit the CPU limit",
-        "Do less work in one run, or ask for a tier with more.";
     /// `/data` or `/tmp` was full.
     DiskLimit = "disk-limit", Limit, Warning, "hit the disk limit",
         "Remove what is not needed from `/data` and `/tmp`, or ask for a tier with more.";
@@ -273,6 +270,18 @@ pub enum Object {
     },
 }
 
+/// An argument of a system call, in words.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Argument {
+    /// As the man page calls it; empty where that says nothing.
+    pub name: String,
+    /// Flags and constants by name, numbers, or what a pointer points to; the pointer where that cannot be read.
+    pub value: String,
+    /// Read from the caller's memory, which it could change before and after: shown, and never decided by.
+    pub advisory: bool,
+}
+
 /// Who tried. Empty fields are unknown, never guessed.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
@@ -283,6 +292,9 @@ pub struct Process {
     /// Command name (`comm`), at most 15 bytes, lossily decoded.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub comm: Option<String>,
+    /// Executable as the sandbox names it, lossily decoded; the kernel adds ` (deleted)` where it has no name any more.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub exe: Option<String>,
     /// User id in the supervisor's user namespace.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub uid: Option<u32>,
@@ -313,6 +325,9 @@ pub struct Violation {
     /// Arguments of the first attempt, as hexadecimal registers; only for system calls.
     #[serde(skip_serializing_if = "Vec::is_empty", default)]
     pub args: Vec<String>,
+    /// The same in words, for calls of x86-64 whose arguments say something.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub arguments: Vec<Argument>,
     /// Who tried first.
     pub process: Process,
     /// How often, exactly.

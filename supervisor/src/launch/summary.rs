@@ -226,7 +226,6 @@ fn record_limits(
         Cause::Limit(LimitKind::Timeout) => {
             record(LimitKind::Timeout, Code::TimeLimit, Action::Killed, 1);
         }
-        Cause::Limit(LimitKind::Cpu) => record(LimitKind::Cpu, Code::CpuLimit, Action::Killed, 1),
         Cause::Limit(LimitKind::Tasks) if verdict.refused_forks == 0 => {
             record(LimitKind::Tasks, Code::TaskLimit, Action::Killed, 1);
         }

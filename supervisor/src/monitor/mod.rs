@@ -4,6 +4,7 @@ pub mod audit;
 pub mod audit_record;
 pub mod audit_state;
 pub mod coverage;
+pub mod decode;
 mod domains;
 pub mod notify;
 pub mod process;

@@ -12,15 +12,17 @@ use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
 use nix::poll::PollFlags;
+use nix::unistd::Pid;
 use policies::plan::Seccomp;
 use policies::violation::{Action, Code, Process};
 use thiserror::Error;
 
+use crate::monitor::decode::decode;
 use crate::monitor::process;
 use crate::monitor::words::{Entry, detail, syscall_name};
 use crate::record::bucket::TokenBucket;
 use crate::record::clock::Now;
-use crate::record::ledger::{Attempt, Ledger};
+use crate::record::ledger::{Attempt, Details, Ledger};
 use crate::record::object::ObjectRef;
 use crate::sys::seccomp_notif::{Listener, Notification, Readiness};
 
@@ -280,22 +282,29 @@ impl<'p> Notifier<'p> {
             args: &call.args,
             count: 1,
         };
-        ledger.record(&attempt, || self.who(call));
+        ledger.record_with(&attempt, || self.details(call, entry));
         // 0 would tell the caller that its call was done; the kernel knows no errno above 4095.
         if (1..=4095).contains(&errno) { errno } else { libc::EPERM }
     }
 
-    /// Who waits for an answer. Read only for the first call of its kind, which also keeps the cost of this bounded.
-    fn who(&self, call: &Notification) -> Process {
+    /// Who waits for an answer, and for what. Read only for the first call of its kind, which also keeps the cost of this
+    /// bounded.
+    fn details(&self, call: &Notification, entry: Entry) -> Details {
         let Some(pid) = i32::try_from(call.pid).ok().filter(|pid| *pid > 0) else {
-            return Process::default();
+            return Details::default();
         };
         let process = process::read(pid);
+        let arguments = match entry {
+            Entry::X86_64 => decode(Pid::from_raw(pid), call.nr, &call.args),
+            // Numbers and layouts are others there.
+            Entry::I386 | Entry::X32 | Entry::Other(_) => Vec::new(),
+        };
         if self.listener.is_waiting(call.id) {
-            return process;
+            return Details { process, arguments };
         }
         // The caller died while we read: the pid may be somebody else's by now.
-        Process { pid: Some(pid), ..Process::default() }
+        let process = Process { pid: Some(pid), ..Process::default() };
+        Details { process, arguments: Vec::new() }
     }
 }
 

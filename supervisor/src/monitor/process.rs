@@ -4,7 +4,7 @@ use std::fs;
 
 use policies::violation::Process;
 
-/// Reads name and user id of a thread. What cannot be read (it may be gone) stays empty. Whoever calls this must check
+/// Reads name, executable and user id of a thread. What cannot be read (it may be gone) stays empty. Whoever calls this must check
 /// afterwards that the pid was not reused.
 #[must_use]
 pub fn read(pid: i32) -> Process {
@@ -20,6 +20,10 @@ pub fn read(pid: i32) -> Process {
             .and_then(|ids| ids.split_ascii_whitespace().next())
             .and_then(|id| id.parse().ok());
     }
+    // Of a process in another mount namespace the kernel names the path from that namespace's root.
+    process.exe = fs::read_link(format!("/proc/{pid}/exe"))
+        .ok()
+        .map(|path| path.to_string_lossy().into_owned());
     process
 }
 
@@ -51,6 +55,8 @@ mod tests {
         let comm = fs::read_to_string("/proc/self/comm").expect("comm");
         assert_eq!(process.comm.as_deref(), Some(comm.trim_end()));
         assert_eq!(process.uid, Some(nix::unistd::getuid().as_raw()));
+        let exe = std::env::current_exe().expect("exe");
+        assert_eq!(process.exe.as_deref(), exe.to_str());
         assert_eq!(read(i32::MAX), Process { pid: Some(i32::MAX), ..Process::default() });
     }
 

@@ -5,7 +5,7 @@ use std::collections::hash_map::RandomState;
 use std::hash::{BuildHasher, Hash, Hasher};
 use std::time::SystemTime;
 
-use policies::violation::{Action, Code, Layer, Object, Process, Severity, Violation};
+use policies::violation::{Action, Argument, Code, Layer, Object, Process, Severity, Violation};
 
 use crate::record::bucket::TokenBucket;
 use crate::record::clock::{Now, rfc3339};
@@ -52,6 +52,15 @@ pub struct Attempt<'a> {
     pub count: u64,
 }
 
+/// What is found out about the first attempt of a kind only.
+#[derive(Debug, Default)]
+pub struct Details {
+    /// Who tried.
+    pub process: Process,
+    /// Arguments of a system call in words.
+    pub arguments: Vec<Argument>,
+}
+
 #[derive(Debug)]
 struct Entry {
     code: Code,
@@ -60,7 +69,7 @@ struct Entry {
     rule: String,
     object: Object,
     args: Vec<u64>,
-    process: Process,
+    details: Details,
     first: SystemTime,
     last: SystemTime,
     count: u64,
@@ -111,11 +120,16 @@ impl Ledger {
 
     /// Counts an attempt. `who` is asked only for the first of its kind, so it may read `/proc`.
     pub fn record(&mut self, attempt: &Attempt<'_>, who: impl FnOnce() -> Process) {
+        self.record_with(attempt, || Details { process: who(), ..Details::default() });
+    }
+
+    /// The same with all details.
+    pub fn record_with(&mut self, attempt: &Attempt<'_>, details: impl FnOnce() -> Details) {
         self.total = self.total.saturating_add(attempt.count);
         let hash = self.hash(attempt.code, &attempt.object);
         let at = match self.find(hash, attempt.code, &attempt.object) {
             Some(at) => at,
-            None => self.insert(hash, attempt, who),
+            None => self.insert(hash, attempt, details),
         };
         let entry = &mut self.entries[at];
         entry.count = entry.count.saturating_add(attempt.count);
@@ -206,24 +220,29 @@ impl Ledger {
     }
 
     /// Makes room for a new kind of attempt: its own entry while the bounds allow one, else the code's overflow entry.
-    fn insert(&mut self, hash: u64, attempt: &Attempt<'_>, who: impl FnOnce() -> Process) -> usize {
+    fn insert(
+        &mut self,
+        hash: u64,
+        attempt: &Attempt<'_>,
+        details: impl FnOnce() -> Details,
+    ) -> usize {
         let text = attempt.object.text_len();
         let kept = self.index.len();
         if kept < self.bounds.keys && self.text + text <= self.bounds.text {
             self.text += text;
-            let at = self.push(attempt, attempt.object, who());
+            let at = self.push(attempt, attempt.object, details());
             self.entries[at].next = self.index.insert(hash, at);
             return at;
         }
         if let Some(&at) = self.overflow.get(&attempt.code) {
             return at;
         }
-        let at = self.push(attempt, attempt.object.folded(), Process::default());
+        let at = self.push(attempt, attempt.object.folded(), Details::default());
         self.overflow.insert(attempt.code, at);
         at
     }
 
-    fn push(&mut self, attempt: &Attempt<'_>, object: ObjectRef<'_>, process: Process) -> usize {
+    fn push(&mut self, attempt: &Attempt<'_>, object: ObjectRef<'_>, details: Details) -> usize {
         self.entries.push(Entry {
             code: attempt.code,
             severity: attempt.severity,
@@ -231,7 +250,7 @@ impl Ledger {
             rule: attempt.rule.to_owned(),
             object: object.to_owned(),
             args: attempt.args.to_vec(),
-            process,
+            details,
             first: attempt.at.wall,
             last: attempt.at.wall,
             count: 0,
@@ -267,7 +286,8 @@ impl Ledger {
             rule: entry.rule.clone(),
             object: entry.object.clone(),
             args: entry.args.iter().map(|arg| format!("{arg:#x}")).collect(),
-            process: entry.process.clone(),
+            arguments: entry.details.arguments.clone(),
+            process: entry.details.process.clone(),
             count: entry.count,
         }
     }
@@ -384,7 +404,7 @@ mod tests {
         let now = Now::read();
         for name in ["/a", "/b", "/c"] {
             let attempt = path(now, name, 1);
-            let at = ledger.push(&attempt, attempt.object, Process::default());
+            let at = ledger.push(&attempt, attempt.object, Details::default());
             ledger.entries[at].next = ledger.index.insert(42, at);
         }
         for (want, name) in ["/a", "/b", "/c"].into_iter().enumerate() {

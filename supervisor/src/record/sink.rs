@@ -2,7 +2,7 @@
 
 use std::io::{self, Write};
 
-use policies::violation::{Object, Violation};
+use policies::violation::{Argument, Object, Violation};
 
 use crate::record::escape::visible;
 use crate::report::progress::CLEAR;
@@ -70,14 +70,36 @@ pub fn sentence(violation: &Violation) -> String {
         (None, Some(comm)) => format!(" ({comm})"),
         (None, None) => String::new(),
     };
+    let exe = process.exe.as_deref().map_or_else(String::new, |exe| format!(" {}", visible(exe)));
     let times = if violation.count > 1 { format!(" x{}", violation.count) } else { String::new() };
     format!(
-        "violation: {} {}: {}: {}{who}{times}",
+        "violation: {} {}: {}: {}{who}{exe}{times}",
         layer(violation),
         violation.code.text(),
         violation.code.words(),
-        object(&violation.object)
+        aim(violation)
     )
+}
+
+/// What a violation was aimed at, with the arguments of a call: `mount(source="tmpfs", target="/tmp")`.
+#[must_use]
+pub fn aim(violation: &Violation) -> String {
+    match &violation.object {
+        Object::Syscall { name, arch, .. }
+            if arch == "x86_64" && !violation.arguments.is_empty() =>
+        {
+            let arguments: Vec<String> = violation.arguments.iter().map(argument).collect();
+            format!("{name}({})", arguments.join(", "))
+        }
+        other => object(other),
+    }
+}
+
+/// In quotes what came from the caller's memory.
+fn argument(argument: &Argument) -> String {
+    let value = visible(&argument.value);
+    let quote = if argument.advisory { "\"" } else { "" };
+    format!("{}={quote}{value}{quote}", argument.name)
 }
 
 /// The object in words, safe on a terminal.
@@ -171,7 +193,13 @@ mod tests {
             rule: String::new(),
             object,
             args: Vec::new(),
-            process: Process { pid: Some(12), comm: Some("a\x1bb".to_owned()), uid: None },
+            arguments: Vec::new(),
+            process: Process {
+                pid: Some(12),
+                comm: Some("a\x1bb".to_owned()),
+                exe: None,
+                uid: None,
+            },
             count: 1,
         }
     }
@@ -190,6 +218,26 @@ mod tests {
         assert_eq!(
             String::from_utf8(out).expect("text"),
             format!("{line} (pid 12 a\\u{{1b}}b)\n{line} (pid 12 a\\u{{1b}}b) x10\n")
+        );
+    }
+
+    #[test]
+    fn calls_have_arguments_and_callers_a_program() {
+        let (arch, detail) = ("x86_64".to_owned(), String::new());
+        let object = Object::Syscall { name: "mount".to_owned(), nr: 165, arch, detail };
+        let argument = |name: &str, value: &str, advisory| Argument {
+            name: name.to_owned(),
+            value: value.to_owned(),
+            advisory,
+        };
+        let mut mount = violation(object);
+        mount.arguments =
+            vec![argument("target", "/a\n\"", true), argument("mountflags", "MS_BIND", false)];
+        mount.process.exe = Some("/ext/p\x1b".to_owned());
+        assert_eq!(
+            sentence(&mount),
+            "violation: seccomp mount-attempt: tried to change mounts: \
+             mount(target=\"/a\\n\"\", mountflags=MS_BIND) (pid 12 a\\u{1b}b) /ext/p\\u{1b}"
         );
     }
 

@@ -4,7 +4,7 @@ use policies::limits::LimitKind;
 use policies::violation::{Severity, Violation};
 
 use crate::record::escape::visible;
-use crate::record::sink::object;
+use crate::record::sink::aim;
 use crate::report::style::{Style, fit};
 use crate::report::{LimitReport, RecordingOf, RecordingStatus, Report};
 
@@ -141,7 +141,7 @@ fn violations(report: &Report, style: Style, lines: &mut Vec<String>) {
             .comm
             .as_deref()
             .map_or_else(String::new, |comm| format!(" ({})", visible(comm)));
-        let text = format!("{}: {}{who}", violation.code.words(), object(&violation.object));
+        let text = format!("{}: {}{who}", violation.code.words(), aim(violation));
         // Indent, severity, count, and two spaces between them.
         let room = style.width.saturating_sub(4 + 8 + 2 + digits + 1 + 2);
         lines.push(format!(

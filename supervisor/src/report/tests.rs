@@ -23,9 +23,11 @@ fn violation(seq: u64, code: Code, object: Object, count: u64) -> Violation {
         rule: "test".to_owned(),
         object,
         args: Vec::new(),
+        arguments: Vec::new(),
         process: Process {
             pid: Some(12),
             comm: Some("py\x1b[2Jthon3".to_owned()),
+            exe: Some("/usr/bin/python3.11".to_owned()),
             uid: Some(1_879_048_193),
         },
         count,
