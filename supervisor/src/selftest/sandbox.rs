@@ -2,6 +2,7 @@
 
 use std::fmt::Write as _;
 use std::fs::{self, File};
+use std::net::{Ipv4Addr, TcpListener};
 use std::os::fd::OwnedFd;
 use std::os::linux::net::SocketAddrExt;
 use std::os::unix::fs::MetadataExt;
@@ -18,7 +19,7 @@ use policies::tier::TierPolicy;
 use super::SelftestError;
 use super::catalogue::{ALLOWED, Sandbox, WILDCARD};
 use super::flood::Flood;
-use super::probe::{ABSTRACT, CONNECTIONS, HOST_NAMESPACE, NAMES};
+use super::probe::{ABSTRACT, CONNECTIONS, HOST_NAMESPACE, NAMES, PORT};
 use super::workshop::Workshop;
 use crate::report::{Report, Status};
 
@@ -44,8 +45,15 @@ pub(super) struct Started {
     name: &'static str,
     child: Child,
     files: Files,
-    /// The abstract socket of the host; closed with the run.
-    _listener: Option<UnixListener>,
+    /// Closed with the run.
+    _listeners: Listeners,
+}
+
+/// What a sandbox would reach on the host if it were let: on loopback, and by an abstract name.
+#[derive(Debug)]
+struct Listeners {
+    tcp: TcpListener,
+    _unix: Option<UnixListener>,
 }
 
 #[derive(Debug)]
@@ -63,8 +71,9 @@ impl Started {
         sandbox: Sandbox,
     ) -> Result<Self, SelftestError> {
         let network = sandbox == Sandbox::Network;
-        let manifest = manifest(tier, sandbox.name(), network, &[sandbox.name()], sandbox);
-        Self::start(workshop, sandbox.name(), &manifest, sandbox)
+        Self::start(workshop, sandbox.name(), sandbox, |port| {
+            manifest(tier, sandbox.name(), network, &[sandbox.name()], sandbox, port)
+        })
     }
 
     /// The sandbox of a flood.
@@ -75,23 +84,25 @@ impl Started {
     ) -> Result<Self, SelftestError> {
         let network = flood.has_network();
         let sandbox = if network { Sandbox::Network } else { Sandbox::Closed };
-        let manifest = manifest(tier, flood.name(), network, &["flood", flood.name()], sandbox);
-        Self::start(workshop, flood.name(), &manifest, sandbox)
+        Self::start(workshop, flood.name(), sandbox, |port| {
+            manifest(tier, flood.name(), network, &["flood", flood.name()], sandbox, port)
+        })
     }
 
     fn start(
         workshop: &Workshop,
         name: &'static str,
-        manifest: &str,
         sandbox: Sandbox,
+        manifest: impl FnOnce(u16) -> String,
     ) -> Result<Self, SelftestError> {
+        let listeners = listen(sandbox)?;
+        let port = listeners.tcp.local_addr().map_or(0, |address| address.port());
         let failed = |source| SelftestError::Process { action: "start", sandbox: name, source };
         // The slow one lives beside the others.
         let folder = if sandbox == Sandbox::Cpu { "slow" } else { "bundle" };
-        let bundle = workshop.bundle(folder, manifest)?;
+        let bundle = workshop.bundle(folder, &manifest(port))?;
         let file = |end: &str| workshop.path(&format!("{name}.{end}"));
         let files = Files { stdout: file("out"), stderr: file("err"), report: file("json") };
-        let listener = (sandbox == Sandbox::Inherited).then(listen).transpose()?;
         let child = Command::new("/proc/self/exe")
             .args(["run", "--dev", "--quiet", "--report"])
             .arg(&files.report)
@@ -103,7 +114,7 @@ impl Started {
             .stderr(File::create(&files.stderr).map_err(failed)?)
             .spawn()
             .map_err(failed)?;
-        Ok(Self { name, child, files, _listener: listener })
+        Ok(Self { name, child, files, _listeners: listeners })
     }
 
     /// Waits for its end, which its own time limit bounds; a supervisor that hangs is ended.
@@ -164,10 +175,15 @@ fn abstract_name() -> String {
     format!("sandboxctl-selftest-{}", std::process::id())
 }
 
-fn listen() -> Result<UnixListener, SelftestError> {
-    SocketAddr::from_abstract_name(abstract_name())
-        .and_then(|address| UnixListener::bind_addr(&address))
-        .map_err(|source| SelftestError::Socket { source })
+fn listen(sandbox: Sandbox) -> Result<Listeners, SelftestError> {
+    let failed = |source| SelftestError::Socket { source };
+    let tcp = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).map_err(failed)?;
+    let unix = || {
+        let address = SocketAddr::from_abstract_name(abstract_name())?;
+        UnixListener::bind_addr(&address)
+    };
+    let unix = (sandbox == Sandbox::Inherited).then(unix).transpose().map_err(failed)?;
+    Ok(Listeners { tcp, _unix: unix })
 }
 
 /// The manifest of a bundle. Limits are never higher than the tier's, whatever the operator made of it.
@@ -177,6 +193,7 @@ fn manifest(
     network: bool,
     arguments: &[&str],
     sandbox: Sandbox,
+    port: u16,
 ) -> String {
     let host = fs::metadata("/proc/self/ns/mnt").map_or(0, |namespace| namespace.ino());
     let words: Vec<String> = arguments.iter().map(|word| format!(", \"{word}\"")).collect();
@@ -185,7 +202,7 @@ fn manifest(
          publisher = \"sandboxctl\"\ntier = \"{}\"\n\
          [run]\ncommand = [\"/ext/probe\", \"selftest-probe\"{}]\n\
          [run.env]\n{HOST_NAMESPACE} = \"{host}\"\n{NAMES} = \"{}\"\n{CONNECTIONS} = \"{}\"\n\
-         {ABSTRACT} = \"{}\"\n",
+         {ABSTRACT} = \"{}\"\n{PORT} = \"{port}\"\n",
         tier.tier.name(),
         words.concat(),
         tier.network.names_per_wildcard,

@@ -129,9 +129,10 @@ pub enum Act {
     I386(u32),
     /// Executes a script that it has written to this folder.
     ExecuteFrom(&'static str),
-    /// Connects standard input, a TCP socket, to this port of 127.0.0.1.
-    ConnectInherited(u16),
-    /// Binds standard input, a TCP socket, to this port of 127.0.0.1.
+    /// Connects standard input, a TCP socket, to the port of 127.0.0.1 on which the supervising selftest listens: were it let
+    /// through, it would succeed.
+    ConnectInherited,
+    /// Binds standard input, a TCP socket, to this port of 127.0.0.1, which needs no privilege.
     BindInherited(u16),
     /// Connects standard input, a Unix socket, to the abstract socket on which the supervising selftest listens.
     AbstractSocket,
@@ -183,8 +184,8 @@ pub enum Aim {
     Foreign(&'static str, i64),
     /// A path and the missing access.
     Path(&'static str, &'static str),
-    /// A port and the missing access.
-    Port(u16, &'static str),
+    /// A port, whichever, and the missing access.
+    Port(&'static str),
     /// A scope.
     Scope(&'static str),
     /// A name.
@@ -222,10 +223,8 @@ impl Aim {
             (Self::Path(path, access), Object::Path { path: p, access: a }) => {
                 p == path && a == access
             }
-            (Self::Port(port, access), Object::Port { port: p, access: a }) => {
-                *p == port && a == access
-            }
-            (Self::Scope(access), Object::Scope { access: a, .. }) => a == access,
+            (Self::Port(access), Object::Port { access: a, .. })
+            | (Self::Scope(access), Object::Scope { access: a, .. }) => a == access,
             (Self::Name(name), Object::Name { name: n }) => n == name,
             (Self::NameBeneath(domain), Object::Name { name }) => {
                 name.strip_suffix(domain).is_some_and(|rest| rest.ends_with('.'))

@@ -12,7 +12,7 @@ use nix::sys::signal::{Signal, kill};
 use nix::sys::socket::{SockaddrIn, UnixAddr, bind, connect};
 use nix::unistd::{Pid, pause};
 
-use super::{ABSTRACT, Came, network};
+use super::{ABSTRACT, Came, PORT, network, number};
 use crate::selftest::catalogue::{Act, Arg};
 use crate::sys::probe::{call, call_i386, in_child};
 
@@ -32,7 +32,8 @@ pub(super) fn act(act: Act) -> Came {
         Act::Call(number, arguments) => call(number, registers(arguments)).into(),
         Act::I386(number) => call_i386(number).into(),
         Act::ExecuteFrom(folder) => execute(folder).into(),
-        Act::ConnectInherited(port) => {
+        Act::ConnectInherited => {
+            let port = u16::try_from(number(PORT)).unwrap_or(0);
             let address = SockaddrIn::from(SocketAddrV4::new(Ipv4Addr::LOCALHOST, port));
             connect(INHERITED, &address).into()
         }

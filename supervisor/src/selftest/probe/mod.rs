@@ -26,6 +26,8 @@ pub const NAMES: &str = "SELFTEST_NAMES";
 pub const CONNECTIONS: &str = "SELFTEST_CONNECTIONS";
 /// The abstract socket on which the supervising selftest listens.
 pub const ABSTRACT: &str = "SELFTEST_ABSTRACT";
+/// The port of 127.0.0.1 on which it listens.
+pub const PORT: &str = "SELFTEST_PORT";
 /// Exit code of a probe that refuses to run.
 pub const NOT_CONFINED: u8 = 99;
 /// Seconds after which an action that hangs is ended by SIGALRM.
