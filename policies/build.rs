@@ -13,7 +13,7 @@ type Error = Box<dyn std::error::Error>;
 
 fn main() -> Result<(), Error> {
     println!("cargo::rerun-if-changed=build.rs");
-    for watched in ["tiers", "seccomp", "rootfs.toml"] {
+    for watched in ["tiers", "seccomp", "rootfs.toml", "reactions.toml"] {
         println!("cargo::rerun-if-changed={watched}");
     }
     let mut out = String::from(
@@ -23,6 +23,7 @@ fn main() -> Result<(), Error> {
          use crate::permission::Permission;\n\
          use crate::plan::egress::NetworkLimits;\n\
          use crate::plan::{ArgOp, ArgTest};\n\
+         use crate::reaction::{ReactionAction, ReactionRule, ReactionRules};\n\
          use crate::rootfs::{FileLine, LinkLine, MaskLine, MirrorLine, Rootfs, TripwireLine};\n\
          use crate::seccomp::{AllowLine, DeniedPolicy, DenyLine, ErrnoLine, SyscallGroup, errno};\n\
          use crate::set::PolicySet;\n\
@@ -49,6 +50,7 @@ fn main() -> Result<(), Error> {
     out.push_str("]),\n");
     denied(&mut out, &read("seccomp/denied.toml")?)?;
     rootfs(&mut out, &read("rootfs.toml")?)?;
+    reactions(&mut out, &read("reactions.toml")?)?;
     out.push_str("};\n");
     fs::write(Path::new(&env::var("OUT_DIR")?).join("embedded.rs"), out)?;
     Ok(())
@@ -186,6 +188,33 @@ fn rootfs(out: &mut String, file: &Table) -> Result<(), Error> {
         out.push_str("]),\n");
     }
     out.push_str("},\n");
+    Ok(())
+}
+
+fn reactions(out: &mut String, file: &Table) -> Result<(), Error> {
+    out.push_str("reactions: ReactionRules { rules: Cow::Borrowed(&[\n");
+    for rule in tables(file, "rule")? {
+        writeln!(out, "ReactionRule {{ name: Cow::Borrowed({:?}),", text(rule, "name")?)?;
+        for (key, kind) in
+            [("codes", "Code"), ("layers", "crate::violation::Layer"), ("tiers", "Tier")]
+        {
+            write!(out, "{key}: Cow::Borrowed(&[")?;
+            if rule.contains_key(key) {
+                for word in texts(rule, key)? {
+                    write!(out, "{kind}::{},", pascal(word))?;
+                }
+            }
+            out.push_str("]),\n");
+        }
+        let severity = rule.get("severity").and_then(Value::as_str).unwrap_or("INFO");
+        writeln!(out, "severity: Severity::{},", pascal(severity))?;
+        let count = rule.get("count").and_then(Value::as_integer).unwrap_or(1);
+        let window = rule.get("window_s").and_then(Value::as_integer);
+        writeln!(out, "count: {count}, window_s: {window:?},")?;
+        writeln!(out, "action: ReactionAction::{},", pascal(text(rule, "action")?))?;
+        writeln!(out, "reason: Cow::Borrowed({:?}) }},", text(rule, "reason")?)?;
+    }
+    out.push_str("]) },\n");
     Ok(())
 }
 

@@ -21,6 +21,7 @@ pub mod advisory;
 pub mod tier;
 pub mod seccomp;
 pub mod rootfs;
+pub mod reaction;
 pub mod set;
 pub mod manifest;
 pub mod files;

@@ -6,6 +6,7 @@ use serde::Serialize;
 
 use crate::diag::{Diagnostic, DiagnosticSeverity, Diagnostics, code};
 use crate::plan::NETWORK;
+use crate::reaction::{self, ReactionRules};
 use crate::rootfs::{self, Rootfs};
 use crate::seccomp::{self, DeniedPolicy, SyscallGroup};
 use crate::tier::{self, Tier, TierPolicy};
@@ -27,6 +28,7 @@ pub struct PolicySet {
     groups: Cow<'static, [SyscallGroup]>,
     denied: DeniedPolicy,
     rootfs: Rootfs,
+    reactions: ReactionRules,
 }
 
 impl PolicySet {
@@ -37,7 +39,7 @@ impl PolicySet {
     }
 
     /// The defaults, with whole files replaced. `files` are pairs of a name relative to the configuration folder
-    /// (`tiers/community.toml`, `seccomp/files.toml`, `rootfs.toml`) and the file's bytes; a new name under `seccomp/` is
+    /// (`tiers/community.toml`, `seccomp/files.toml`, `rootfs.toml`, `reactions.toml`) and the file's bytes; a new name under `seccomp/` is
     /// a new group, which a tier file has to list.
     ///
     /// # Errors
@@ -77,9 +79,12 @@ impl PolicySet {
         } else if stem == "rootfs" {
             self.rootfs = rootfs::parse(name, bytes)?;
             return Ok(());
+        } else if stem == "reactions" {
+            self.reactions = reaction::parse(name, bytes)?;
+            return Ok(());
         }
         let message = String::from("there is no policy file of this name");
-        let hint = "tiers/<tier>.toml, seccomp/<group>.toml, rootfs.toml";
+        let hint = "tiers/<tier>.toml, seccomp/<group>.toml, rootfs.toml, reactions.toml";
         Err(Diagnostics(vec![problem(name, code::UNKNOWN_FILE, message, hint)]))
     }
 
@@ -134,6 +139,12 @@ impl PolicySet {
     #[must_use]
     pub fn rootfs(&self) -> &Rootfs {
         &self.rootfs
+    }
+
+    /// What follows from violations.
+    #[must_use]
+    pub fn reactions(&self) -> &ReactionRules {
+        &self.reactions
     }
 }
 

@@ -29,6 +29,41 @@ pub enum Layer {
     Policy,
 }
 
+impl Layer {
+    /// Every layer.
+    pub const ALL: [Self; 8] = [
+        Self::Seccomp,
+        Self::Landlock,
+        Self::Egress,
+        Self::Dns,
+        Self::Limit,
+        Self::Api,
+        Self::Integrity,
+        Self::Policy,
+    ];
+
+    /// The name in records and policy files.
+    #[must_use]
+    pub const fn text(self) -> &'static str {
+        match self {
+            Self::Seccomp => "seccomp",
+            Self::Landlock => "landlock",
+            Self::Egress => "egress",
+            Self::Dns => "dns",
+            Self::Limit => "limit",
+            Self::Api => "api",
+            Self::Integrity => "integrity",
+            Self::Policy => "policy",
+        }
+    }
+
+    /// The layer of a name.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|layer| layer.text() == text)
+    }
+}
+
 /// How much a violation matters.
 #[derive(
     Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema,
@@ -76,6 +111,12 @@ macro_rules! codes {
             #[must_use]
             pub const fn text(self) -> &'static str {
                 match self { $(Self::$name => $text,)+ }
+            }
+
+            /// The code of a text.
+            #[must_use]
+            pub fn parse(text: &str) -> Option<Self> {
+                Self::ALL.iter().copied().find(|code| code.text() == text)
             }
 
             /// The layer that emits it.

@@ -12,7 +12,7 @@ pub mod errno;
 mod parse;
 mod verify;
 
-pub(crate) use parse::{parse_denied, parse_group, reason};
+pub(crate) use parse::{SEVERITIES, parse_denied, parse_group, reason};
 pub(crate) use verify::verify;
 
 /// The name of a system call of the x86-64 table.

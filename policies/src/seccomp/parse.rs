@@ -17,7 +17,7 @@ use crate::violation::{Code, Layer, Severity};
 /// The longest such file is a few pages.
 const MAX_BYTES: usize = 256 * 1024;
 
-const SEVERITIES: [(&str, Severity); 3] =
+pub(crate) const SEVERITIES: [(&str, Severity); 3] =
     [("INFO", Severity::Info), ("WARNING", Severity::Warning), ("CRITICAL", Severity::Critical)];
 
 /// Reads the allow lines of the group `name`.

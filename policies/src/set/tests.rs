@@ -4,7 +4,7 @@ use crate::permission::Permission;
 use crate::tier::{Isolation, ReviewPolicy, SignaturePolicy, Tier};
 
 const COMMUNITY: &str = include_str!("../../tiers/community.toml");
-const FILES: [(&str, &str); 12] = [
+const FILES: [(&str, &str); 13] = [
     ("tiers/community.toml", COMMUNITY),
     ("tiers/professional.toml", include_str!("../../tiers/professional.toml")),
     ("tiers/enterprise.toml", include_str!("../../tiers/enterprise.toml")),
@@ -17,6 +17,7 @@ const FILES: [(&str, &str); 12] = [
     ("seccomp/network.toml", include_str!("../../seccomp/network.toml")),
     ("seccomp/identity.toml", include_str!("../../seccomp/identity.toml")),
     ("rootfs.toml", include_str!("../../rootfs.toml")),
+    ("reactions.toml", include_str!("../../reactions.toml")),
 ];
 
 fn refused(name: &str, text: &str) -> Vec<String> {
@@ -33,7 +34,8 @@ fn the_strict_parser_reads_what_the_build_embedded() {
     assert_eq!(parsed.groups(), embedded.groups());
     assert_eq!(parsed.denied(), embedded.denied());
     assert_eq!(parsed.rootfs(), embedded.rootfs());
-    assert_eq!(embedded.groups().len() + 5, FILES.len(), "a group is missing in this test");
+    assert_eq!(parsed.reactions(), embedded.reactions());
+    assert_eq!(embedded.groups().len() + 6, FILES.len(), "a group is missing in this test");
 }
 
 #[test]
