@@ -143,7 +143,8 @@ fn the_audit_log_has_decision_start_violations_and_end() {
         .filter(|event| event["run"] == *run)
         .map(|event| event["type"].as_str().unwrap())
         .collect();
-    assert_eq!(types, ["decision", "run.start", "violation", "run.end"]);
+    // The built-in rule for tripwires warns.
+    assert_eq!(types, ["decision", "run.start", "violation", "reaction", "run.end"]);
     let logged = log.iter().find(|event| event["type"] == "violation").unwrap();
     let reported = &outcome.violations()[0];
     for key in ["code", "layer", "severity", "object", "count", "firstTs"] {

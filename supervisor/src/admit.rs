@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
 use policies::decision::{
-    Decision, DevMode, Evaluated, Registration, RegistryFacts, SecurityContext, decide,
+    Decision, DevMode, Evaluated, Registration, RegistryFacts, SecurityContext, State, decide,
 };
 use policies::diag::Diagnostics;
 use policies::manifest::Manifest;
@@ -17,7 +17,7 @@ use policies::set::PolicySet;
 use crate::bundle::{Bundle, BundleError, Purpose};
 use crate::registry::{Registry, RegistryError, Target};
 use crate::state::config::{Config, ConfigError, DevMode as DevConfig};
-use crate::state::{Dirs, StateError};
+use crate::state::{Dirs, StateError, disabled};
 use crate::trust::anchors::TrustStoreError;
 use crate::trust::{self, Verification};
 
@@ -27,7 +27,7 @@ pub enum AdmitError {
     /// The operator's configuration.
     #[error(transparent)]
     Config(#[from] ConfigError),
-    /// A policy file of the operator could not be read.
+    /// A policy file of the operator could not be read, or what is known about the extension.
     #[error(transparent)]
     PolicyFile(#[from] StateError),
     /// A policy file of the operator, with every problem.
@@ -93,7 +93,7 @@ pub struct Rules {
     pub config: Config,
     /// Where it was looked for.
     pub dir: PathBuf,
-    /// Where the store of bundles is.
+    /// Where registry, store, and what earlier runs led to are kept.
     pub state: PathBuf,
 }
 
@@ -144,6 +144,15 @@ impl Rules {
         }
         bundle.check_identity(&manifest)?;
         let vetted = trust::vet(&bundle, &manifest, &self.dir, now)?;
+        if let Some(entry) = disabled::find(&self.state, &manifest.id)? {
+            let (state, reason) = (State::Disabled, entry.reason);
+            facts.registration = Evaluated::Found(Registration::Known {
+                tier: manifest.tier,
+                state,
+                reason,
+                expires: None,
+            });
+        }
         let tier = self.policies.tier(manifest.tier);
         let context =
             SecurityContext { manifest: &manifest, tier, trust: vetted.facts, registry: facts };

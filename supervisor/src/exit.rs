@@ -25,7 +25,7 @@ pub const REFUSED: u8 = 126;
 pub const NOT_FOUND: u8 = 127;
 /// Added to the number of the signal that ended the extension.
 pub const SIGNAL_BASE: u8 = 128;
-/// A limit killed the extension: 128 and SIGKILL. The report names the limit.
+/// A limit or a reaction rule ended the run: 128 and SIGKILL. The report says which.
 pub const LIMIT: u8 = 137;
 
 /// How a run ended, as far as its exit code is concerned.
@@ -37,6 +37,8 @@ pub enum End {
     Signalled(u8),
     /// A limit ended the run.
     Limit(LimitKind),
+    /// A reaction rule ended the run.
+    Reaction,
     /// Policy refused.
     Refused,
     /// The entry command could not be executed.
@@ -55,7 +57,8 @@ impl End {
             Self::Limit(LimitKind::Timeout) => TIMED_OUT,
             Self::Limit(
                 LimitKind::Memory | LimitKind::Cpu | LimitKind::Disk | LimitKind::Tasks,
-            ) => LIMIT,
+            )
+            | Self::Reaction => LIMIT,
             Self::Refused => REFUSED,
             Self::NotFound => NOT_FOUND,
             Self::Failed => SUPERVISOR,
@@ -81,6 +84,7 @@ mod tests {
         for kind in LimitKind::ALL.into_iter().filter(|kind| *kind != LimitKind::Timeout) {
             assert_eq!(End::Limit(kind).code(), 137);
         }
+        assert_eq!(End::Reaction.code(), 137);
         assert_eq!(End::Failed.code(), 125);
         assert_eq!(End::Refused.code(), 126);
         assert_eq!(End::NotFound.code(), 127);

@@ -9,6 +9,7 @@ use std::collections::VecDeque;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::diag::Diagnostics;
 use crate::tier::Tier;
 use crate::violation::{Code, Layer, Severity};
 
@@ -99,6 +100,16 @@ pub struct ReactionRules {
     pub rules: Cow<'static, [ReactionRule]>,
 }
 
+impl ReactionRules {
+    /// Reads a file of rules as strictly as the one in the configuration folder.
+    ///
+    /// # Errors
+    /// Every problem of the file.
+    pub fn parse(file: &str, bytes: &[u8]) -> Result<Self, Diagnostics> {
+        parse(file, bytes)
+    }
+}
+
 /// One violation, or `count` equal ones that were folded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Observation {
@@ -126,7 +137,7 @@ pub struct Reaction {
     pub count: u64,
     /// How many were too many.
     pub threshold: u64,
-    /// In how many seconds; absent where one was enough.
+    /// In how many seconds; null where one was enough.
     pub window_s: Option<u64>,
     /// Why the rule is there.
     pub reason: String,
@@ -167,6 +178,13 @@ impl Evaluator {
     #[must_use]
     pub fn new(rules: &ReactionRules, tier: Tier) -> Self {
         let watched = rules.rules.iter().filter(|rule| rule.applies_to(tier)).map(Watched::new);
+        Self { watched: watched.collect(), latest_ms: 0 }
+    }
+
+    /// The rules that apply to every tier, for a run whose tier is not known.
+    #[must_use]
+    pub fn of_every_tier(rules: &ReactionRules) -> Self {
+        let watched = rules.rules.iter().filter(|rule| rule.tiers.is_empty()).map(Watched::new);
         Self { watched: watched.collect(), latest_ms: 0 }
     }
 

@@ -12,7 +12,7 @@ use policies::digest::{Digest, NoDigest};
 #[command(version, max_term_width = 100, propagate_version = true)]
 #[command(after_help = "\
 Exit codes of `run`: the extension's own; 124 timed out; 125 the supervisor or a layer failed;
-126 refused by policy; 127 entry command not found; 128+n ended by signal n (137: a limit).
+126 refused by policy; 127 entry command not found; 128+n ended by signal n (137: a limit or a rule).
 Folders: SANDBOXCTL_STATE_DIR, SANDBOXCTL_CONFIG_DIR, SANDBOXCTL_RUN_DIR.")]
 pub struct Cli {
     #[command(subcommand)]
@@ -67,6 +67,8 @@ pub(super) enum Command {
     },
     /// List the runs of this host
     Ps(OutputArgs),
+    /// Show the rules of what follows from violations, and whom they have disabled
+    Reactions(ReactionsArgs),
     /// Clear what killed supervisors left behind
     Gc(GcArgs),
     /// Verify, search, export and prune the audit log
@@ -228,6 +230,28 @@ pub(super) struct SelftestArgs {
     /// Print JSON
     #[arg(long)]
     pub(super) json: bool,
+}
+
+/// Arguments of `reactions`.
+#[derive(Debug, Args)]
+pub(super) struct ReactionsArgs {
+    #[command(subcommand)]
+    pub(super) command: ReactionsCommand,
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum ReactionsCommand {
+    /// List the rules that apply here, and the extensions that one has disabled
+    List {
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Let an extension run again that a rule has disabled
+    Clear {
+        /// Extension
+        id: String,
+    },
 }
 
 /// Arguments of `gc`.

@@ -9,12 +9,13 @@ use std::process::ExitCode;
 use policies::decision::Decision;
 use policies::limits::{Enforcement, LimitKind};
 use policies::plan::{AllowedSyscall, PathAccess, Plan, TreeEntry};
+use policies::reaction::ReactionRule;
 use serde::Serialize;
 
 use super::args::ExplainArgs;
 use super::check::{self, dev};
 use super::output::{Table, json, text_out};
-use super::{Failure, admitted};
+use super::{Failure, admitted, reactions};
 use crate::admit::Rules;
 use crate::bundle::Purpose;
 use crate::confine::landlock::Abi;
@@ -33,6 +34,8 @@ struct Explanation<'a> {
     limits: Vec<LimitLine>,
     rlimits: Vec<RlimitLine>,
     host_ids: &'static str,
+    /// The rules of its tier.
+    reactions: Vec<&'a ReactionRule>,
     /// As nft prints it; none without a network.
     #[serde(skip_serializing_if = "Option::is_none")]
     packet_filter: Option<String>,
@@ -74,6 +77,13 @@ pub(super) fn main(args: &ExplainArgs, dirs: &Dirs) -> Result<ExitCode, Failure>
         limits,
         rlimits,
         host_ids: HOST_IDS,
+        reactions: rules
+            .policies
+            .reactions()
+            .rules
+            .iter()
+            .filter(|rule| rule.applies_to(decided.manifest.tier))
+            .collect(),
         packet_filter: network::filter(plan, ranges),
     };
     if args.of.json { json(&explanation) } else { text_out(&render(&explanation, ranges)) }
@@ -158,6 +168,8 @@ fn render(explanation: &Explanation<'_>, ranges: &Ranges) -> String {
     }
     text.push_str(&table.render(2));
     section(&mut text, "network", &network::lines(plan, ranges));
+    let reactions = reactions::render(explanation.reactions.iter().copied());
+    section(&mut text, "reactions", &reactions.lines().map(str::to_owned).collect::<Vec<_>>());
     if let Some(filter) = &explanation.packet_filter {
         let lines: Vec<String> = filter.lines().map(str::to_owned).collect();
         section(&mut text, "packet filter, inside the network namespace", &lines);

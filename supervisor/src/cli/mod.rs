@@ -15,6 +15,7 @@ mod output;
 mod pack;
 mod ps;
 mod review;
+mod reactions;
 mod run;
 mod store;
 mod vuln;
@@ -96,6 +97,7 @@ fn dispatch(command: Command, dirs: &Dirs) -> Result<ExitCode, Failure> {
         Command::Codes(args) => codes::main(args),
         Command::Ps(args) => ps::main(args, dirs),
         Command::Explain(args) => explain::main(&args, dirs),
+        Command::Reactions(args) => reactions::main(&args, dirs),
         Command::Gc(args) => gc::main(args, dirs),
         Command::Audit(args) => audit::main(args, dirs),
         Command::Selftest(args) => selftest::main(&args, dirs),

@@ -26,6 +26,7 @@ use nix::errno::Errno;
 use nix::sys::stat::{Mode, fchmod};
 use nix::sys::statfs::fstatfs;
 
+use crate::state::names_a_file;
 use crate::sys::idmap::user_namespace;
 use crate::sys::loopdev::{self, LoopError};
 use crate::sys::newmount::{attr, detached, map_ids};
@@ -333,8 +334,7 @@ struct Place {
 
 impl Place {
     fn new(state_dir: &Path, id: &str) -> Result<Self, DataError> {
-        let known = |byte: u8| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'.' | b'-');
-        if id.is_empty() || id.starts_with('.') || id.len() > 200 || !id.bytes().all(known) {
+        if !names_a_file(id) {
             return Err(DataError::Id { id: id.to_owned() });
         }
         let dir = state_dir.join("data");

@@ -12,6 +12,8 @@ const SETUP: Duration = Duration::from_secs(20);
 pub enum Stop {
     /// A limit.
     Limit(LimitKind),
+    /// A reaction rule.
+    Reaction,
     /// The operator's signal, by number.
     Operator(u8),
     /// The supervisor cannot go on; the reason is reported as the run's failure.

@@ -6,6 +6,7 @@ mod clock;
 mod error;
 mod layers;
 mod meter;
+mod react;
 mod resources;
 mod run_id;
 mod screen;
@@ -26,6 +27,7 @@ use crate::confine;
 use crate::egress::service as egress;
 use crate::exit::End;
 use crate::host;
+use crate::record::reactions::Reactions;
 use crate::report::Report;
 use crate::spawn::Shim;
 use crate::state::Dirs;
@@ -123,9 +125,11 @@ fn launch(
     let egress = egress::Session::begin(plan, &shim, rules.config.egress)?;
     meter.watch_network(egress.traffic());
     run.record_start(decided, &mut resources.slot, &groups)?;
+    run.ledger.watch(Reactions::new(rules.policies.reactions(), decided.manifest.tier));
     let mut audit = start::listen(asked, plan, dirs)?;
     shim.go()?;
     let before = groups.read();
+    let reactor = run.reactor(decided, dirs, options);
     let watch = Watch {
         shim: &mut shim,
         policy: &plan.seccomp,
@@ -135,6 +139,7 @@ fn launch(
         audit: &mut audit,
         egress: &egress,
         meter: &mut meter,
+        reactor: &reactor,
         progress: Screen::new(plan, options.quiet),
         clock: Clock::new(&plan.limits, Instant::now()),
     };
@@ -152,6 +157,7 @@ fn launch(
         abi,
         reconciled: &reconciled,
         network: network.into(),
+        reactor: &reactor,
     })?;
     drop(meter);
     resources.give_back(&left);

@@ -11,6 +11,7 @@ use policies::plan::{Plan, TreeEntry};
 use policies::violation::Severity;
 use serde_json::{Value, json};
 
+use super::react::Reactor;
 use super::{LaunchError, Options, run_id};
 use crate::admit::Decided;
 use crate::confine::landlock::Abi;
@@ -83,6 +84,17 @@ impl Run {
             ledger.add_sink(Box::new(AuditSink::new(Rc::clone(log))));
         }
         Ok(Self { id, started, dev: options.dev, ledger, log, recorded, forwarded: None })
+    }
+
+    /// What acts on the reaction rules that this run meets.
+    pub(super) fn reactor(&self, decided: &Decided, dirs: &Dirs, options: &Options) -> Reactor {
+        Reactor {
+            state: dirs.state.clone(),
+            extension_id: decided.plan.extension.id.clone(),
+            run_id: self.id.clone(),
+            log: self.log.clone(),
+            terminal: (!options.quiet).then(|| Style::of_stderr().terminal),
+        }
     }
 
     /// Writes that the run starts, and who holds the slot.

@@ -4,6 +4,7 @@ use std::time::{Duration, SystemTime};
 
 use nix::errno::Errno;
 use policies::limits::{LimitKind, Limits};
+use policies::reaction::Reaction;
 use policies::violation::{Action, Code, Layer};
 use serde_json::json;
 use shim::step::Step;
@@ -11,6 +12,7 @@ use shim::step::Step;
 use super::clock::Stop;
 use super::layers::layers;
 use super::meter::Meter;
+use super::react::Reactor;
 use super::resources::Resources;
 use super::start::Run;
 use super::watch::{Ending, SetupFailure};
@@ -24,6 +26,7 @@ use crate::monitor::audit::Reconciled;
 use crate::record::clock::{Now, rfc3339};
 use crate::record::ledger::{Attempt, Ledger};
 use crate::record::object::ObjectRef;
+use crate::record::reactions::Effect;
 use crate::report::{
     Extension, Isolation, LimitReport, Network, Recording, RecordingOf, Report, RunResult,
     SCHEMA_VERSION, Series, Usage, UsageSource, ViolationTotals,
@@ -43,6 +46,7 @@ pub(super) struct Evidences<'a> {
     pub(super) abi: Abi,
     pub(super) reconciled: &'a Reconciled,
     pub(super) network: Network,
+    pub(super) reactor: &'a Reactor,
 }
 
 impl Run {
@@ -89,6 +93,7 @@ impl Run {
             },
             violations: Vec::new(),
             violation_totals: ViolationTotals::default(),
+            reactions: Vec::new(),
             series: Series::default(),
         }
     }
@@ -112,7 +117,8 @@ impl Run {
         let verdict = judge(on, after);
         let limits = &on.decided.plan.limits;
         record_limits(&mut self.ledger, limits, on, &verdict, elapsed);
-        let (result, end) = result(on, &verdict, limits)?;
+        on.reactor.act(&mut self.ledger, Effect::Late);
+        let (result, end) = result(on, &verdict, limits, self.ledger.condemned())?;
         let usage = usage(on, after, elapsed);
         let refused = self.ledger.total_in(&[Layer::Egress, Layer::Dns]);
         let violations = self.ledger.finish();
@@ -131,6 +137,7 @@ impl Run {
             },
             violation_totals: ViolationTotals::of(&violations),
             violations,
+            reactions: self.ledger.reactions().to_vec(),
             series: on.meter.series(),
             usage,
             ..self.empty_report(on.decided, result)
@@ -162,8 +169,8 @@ fn judge(on: &Evidences<'_>, after: &Accounting) -> Verdict {
     };
     let decision = match on.ending.clock.stop() {
         Some(Stop::Limit(kind)) => Some(Decision::Limit(kind)),
-        // The end of an operator's signal is what the extension made of it.
-        Some(Stop::Operator(_) | Stop::Failure) | None => None,
+        // The end of an operator's signal is what the extension made of it. A reaction is told apart in the result.
+        Some(Stop::Operator(_) | Stop::Reaction | Stop::Failure) | None => None,
     };
     classify(&Evidence {
         decision,
@@ -246,6 +253,7 @@ fn result(
     on: &Evidences<'_>,
     verdict: &Verdict,
     limits: &Limits,
+    condemned: Option<&Reaction>,
 ) -> Result<(RunResult, End), LaunchError> {
     if let Some(failure) = &on.ending.setup {
         return Ok((RunResult::failed(not_executed(on.decided, failure)), End::NotFound));
@@ -255,6 +263,17 @@ fn result(
         Some(_) => None,
         None => Some(libc::SIGKILL),
     };
+    // The first decision stands: of the supervisor, then of the kernel; a rule that is met later adds nothing to it.
+    let first = match (on.ending.clock.stop(), verdict.cause) {
+        (Some(Stop::Reaction), _) => true,
+        (None, cause) => !matches!(cause, Cause::Limit(_)),
+        (Some(_), _) => false,
+    };
+    if let Some(reaction) = condemned.filter(|_| first) {
+        let exited = on.ending.wait_status.filter(|status| libc::WIFEXITED(*status));
+        let code = exited.map(|status| libc::WEXITSTATUS(status));
+        return Ok((RunResult::reacted(reaction, code, signal), End::Reaction));
+    }
     let byte = |number: i32| u8::try_from(number).unwrap_or(u8::MAX);
     Ok(match verdict.cause {
         Cause::Limit(kind) => {

@@ -14,6 +14,7 @@ use shim::step::Step;
 use super::clock::{Clock, Due, Stop};
 use super::error::WatchError;
 use super::meter::Meter;
+use super::react::Reactor;
 use super::screen::Screen;
 use crate::egress::service as egress;
 use crate::limits::cgroup::{Groups, OomEvents};
@@ -22,6 +23,7 @@ use crate::monitor::audit::AuditSession;
 use crate::monitor::notify::{Notifier, NotifyState, NotifyStats};
 use crate::record::clock::Now;
 use crate::record::ledger::Ledger;
+use crate::record::reactions::Effect;
 use crate::spawn::Shim;
 use crate::spawn::control::Event;
 
@@ -98,6 +100,8 @@ pub(super) struct Watch<'a> {
     pub egress: &'a egress::Session,
     /// Samples and guards.
     pub meter: &'a mut Meter,
+    /// What follows from reaction rules.
+    pub reactor: &'a Reactor,
     /// The one line on a terminal.
     pub progress: Screen,
     /// The wall clock.
@@ -117,6 +121,7 @@ struct State<'a> {
     oom_tries: u32,
     denied: NotifyStats,
     counted: bool,
+    condemned: bool,
 }
 
 impl State<'_> {
@@ -161,6 +166,8 @@ impl<'a> Watch<'a> {
             {
                 state.close_notifier();
             }
+            // At once: the call that met the rule waits for its answer, and must not get one.
+            self.on_reactions(&mut state, ledger)?;
             if ready.audit {
                 self.audit.on_ready(now, ledger)?;
             }
@@ -174,6 +181,7 @@ impl<'a> Watch<'a> {
                 state.oom_check = Some(now.mono);
             }
             self.on_time(&mut state, now, ledger)?;
+            self.on_reactions(&mut state, ledger)?;
             if ready.dead {
                 break;
             }
@@ -337,6 +345,22 @@ impl<'a> Watch<'a> {
         if let Some(due) = self.clock.due(now.mono) {
             self.carry_out(due, state, ledger)?;
         }
+        Ok(())
+    }
+
+    /// Ends the run if a rule says so, and only then sees to the rest.
+    fn on_reactions(
+        &mut self,
+        state: &mut State<'_>,
+        ledger: &mut Ledger,
+    ) -> Result<(), WatchError> {
+        if ledger.condemned().is_some() && !state.condemned {
+            state.condemned = true;
+            let due = self.clock.kill(Stop::Reaction);
+            self.carry_out(due, state, ledger)?;
+        }
+        let ending = if state.wait_status.is_none() { Effect::Ended } else { Effect::Late };
+        self.reactor.act(ledger, ending);
         Ok(())
     }
 

@@ -169,7 +169,9 @@ impl<'p> Notifier<'p> {
         }
         // Receive first: what a thread does right after its answer waits for the next tick, so a tick is one batch.
         let state = self.receive(now, ledger, BATCH)?;
-        self.answer_held(now.mono)?;
+        if ledger.condemned().is_none() {
+            self.answer_held(now.mono)?;
+        }
         self.schedule(now.mono);
         Ok(state)
     }
@@ -203,7 +205,10 @@ impl<'p> Notifier<'p> {
             let Some(call) = received else { continue };
             self.stats.received += 1;
             let errno = self.record(&call, now, ledger);
-            if self.held.is_empty() && self.answers.take(now.mono) {
+            if ledger.condemned().is_some() {
+                // No answer any more: the next that the caller sees is the kill.
+                self.stats.gone += 1;
+            } else if self.held.is_empty() && self.answers.take(now.mono) {
                 self.answer(call.id, errno)?;
             } else {
                 self.stats.delayed += 1;

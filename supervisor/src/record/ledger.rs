@@ -5,11 +5,13 @@ use std::collections::hash_map::RandomState;
 use std::hash::{BuildHasher, Hash, Hasher};
 use std::time::SystemTime;
 
+use policies::reaction::Reaction;
 use policies::violation::{Action, Argument, Code, Layer, Object, Process, Severity, Violation};
 
 use crate::record::bucket::TokenBucket;
 use crate::record::clock::{Now, rfc3339};
 use crate::record::object::ObjectRef;
+use crate::record::reactions::{Reacted, Reactions};
 use crate::record::sink::{Moment, Sink};
 
 /// The bounds of a ledger.
@@ -93,6 +95,7 @@ pub struct Ledger {
     lines: TokenBucket,
     sinks: Vec<Box<dyn Sink>>,
     sink_errors: u64,
+    reactions: Option<Reactions>,
 }
 
 impl Ledger {
@@ -110,12 +113,43 @@ impl Ledger {
             lines: TokenBucket::new(bounds.line_burst, bounds.lines_per_second),
             sinks: Vec::new(),
             sink_errors: 0,
+            reactions: None,
         }
     }
 
     /// Adds a place where violations are written while they happen.
     pub fn add_sink(&mut self, sink: Box<dyn Sink>) {
         self.sinks.push(sink);
+    }
+
+    /// Holds every attempt from now on against these rules.
+    pub fn watch(&mut self, reactions: Reactions) {
+        self.reactions = Some(reactions);
+    }
+
+    /// Whether a rule was met that ends the run: no call that waits for an answer may get one.
+    #[must_use]
+    pub fn condemned(&self) -> Option<&Reaction> {
+        self.reactions.as_ref().and_then(Reactions::condemned)
+    }
+
+    /// Rules that were met and not acted on yet.
+    pub fn take_reactions(&mut self) -> Vec<Reaction> {
+        self.reactions.as_mut().map(Reactions::take).unwrap_or_default()
+    }
+
+    /// Keeps what came of a rule; `recorded` says whether the audit log has it.
+    pub fn keep_reaction(&mut self, reacted: Reacted, recorded: bool) {
+        self.sink_errors += u64::from(!recorded);
+        if let Some(reactions) = &mut self.reactions {
+            reactions.keep(reacted);
+        }
+    }
+
+    /// What came of the rules so far.
+    #[must_use]
+    pub fn reactions(&self) -> &[Reacted] {
+        self.reactions.as_ref().map_or(&[], Reactions::done)
     }
 
     /// Counts an attempt. `who` is asked only for the first of its kind, so it may read `/proc`.
@@ -138,6 +172,9 @@ impl Ledger {
         if entry.count >= entry.say_at && self.lines.take(attempt.at.mono) {
             let moment = if entry.said == 0 { Moment::First } else { Moment::Repeat };
             self.say(at, moment);
+        }
+        if let Some(reactions) = &mut self.reactions {
+            reactions.observe(attempt);
         }
     }
 

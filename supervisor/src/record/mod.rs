@@ -6,4 +6,5 @@ pub mod clock;
 pub mod escape;
 pub mod ledger;
 pub mod object;
+pub mod reactions;
 pub mod sink;

@@ -1,10 +1,12 @@
 //! The report for people: a short table, usage against limits, violations in plain words.
 
 use policies::limits::LimitKind;
+use policies::reaction::ReactionAction;
 use policies::violation::{Severity, Violation};
 
 use crate::record::escape::visible;
 use crate::record::sink::aim;
+use crate::record::reactions::{Effect, sentence};
 use crate::report::style::{Style, fit};
 use crate::report::{LimitReport, RecordingOf, RecordingStatus, Report};
 
@@ -24,6 +26,7 @@ pub fn render(report: &Report, style: Style) -> String {
     network(report, style, &mut lines);
     lines.push(String::new());
     violations(report, style, &mut lines);
+    reactions(report, style, &mut lines);
     recording("seccomp", &report.recording.seccomp, style, &mut lines);
     recording("landlock", &report.recording.landlock, style, &mut lines);
     recording("egress", &report.recording.egress, style, &mut lines);
@@ -153,6 +156,23 @@ fn violations(report: &Report, style: Style, lines: &mut Vec<String>) {
     }
     if let Some(more) = sorted.len().checked_sub(LISTED).filter(|more| *more > 0) {
         lines.push(format!("    and {more} more kinds, see the JSON report"));
+    }
+}
+
+fn reactions(report: &Report, style: Style, lines: &mut Vec<String>) {
+    for reacted in &report.reactions {
+        let reaction = &reacted.reaction;
+        let effect = match (reaction.action, reacted.effect, reacted.disabled) {
+            (ReactionAction::Warn, ..) => "warning",
+            (ReactionAction::Kill, Effect::Late, _) => "condemned after its end",
+            (ReactionAction::Kill, ..) => "killed",
+            (ReactionAction::Disable, _, true) => "killed and disabled",
+            (ReactionAction::Disable, _, false) => "killed, but NOT disabled",
+        };
+        let line = fit(&format!("  reaction: {effect}: {}", sentence(reaction)), style.width);
+        let severity =
+            if reaction.action.ends_run() { Severity::Critical } else { Severity::Warning };
+        lines.push(style.severity(severity, &line));
     }
 }
 

@@ -19,6 +19,7 @@ use crate::monitor::coverage::Coverage;
 use crate::monitor::notify::NotifyStats;
 use crate::record::audit::Standing;
 use crate::record::audit::forward::Forwarded;
+use crate::record::reactions::Reacted;
 pub use network::{Network, NetworkMode};
 pub use result::{RunResult, Status};
 
@@ -61,6 +62,9 @@ pub struct Report {
     pub violations: Vec<Violation>,
     /// Attempts, exactly.
     pub violation_totals: ViolationTotals,
+    /// Reaction rules that were met, in the order of time.
+    #[serde(default)]
+    pub reactions: Vec<Reacted>,
     /// Usage over time.
     pub series: Series,
 }

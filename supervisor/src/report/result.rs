@@ -2,8 +2,11 @@
 
 use nix::sys::signal::Signal;
 use policies::limits::LimitKind;
+use policies::reaction::Reaction;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+
+use crate::record::reactions::sentence;
 
 /// How a run ended. What does not apply is `null`, so that the keys are always there.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -17,6 +20,9 @@ pub struct RunResult {
     pub signal: Option<i32>,
     /// The limit that ended it.
     pub limit: Option<LimitKind>,
+    /// The reaction rule that ended it, with its counts.
+    #[serde(default)]
+    pub reaction: Option<Reaction>,
     /// In one sentence.
     pub reason: String,
 }
@@ -31,6 +37,8 @@ pub enum Status {
     Signalled,
     /// A limit ended it.
     Limit,
+    /// A reaction rule ended it, or condemned it after its end: `exitCode` or `signal` say how it ended then.
+    Reaction,
     /// Policy did not allow it to start.
     Refused,
     /// The supervisor or a layer of confinement failed.
@@ -66,6 +74,24 @@ impl RunResult {
         Self { limit: Some(kind), signal, ..Self::because(Status::Limit, reason) }
     }
 
+    /// A reaction rule ended it. Where it ended by itself before the violation was known, it is condemned all the same:
+    /// whether a record of the kernel comes before or after the last instruction must not decide what a run counts for.
+    #[must_use]
+    pub fn reacted(reaction: &Reaction, exit_code: Option<i32>, signal: Option<i32>) -> Self {
+        let rule = sentence(reaction);
+        let reason = match (exit_code, signal) {
+            (Some(code), _) => {
+                format!("condemned by {rule}, known after it had exited with code {code}")
+            }
+            (None, Some(signal)) if signal != libc::SIGKILL => {
+                format!("condemned by {rule}, known after signal {signal} had ended it")
+            }
+            _ => format!("killed by {rule}"),
+        };
+        let reaction = Some(reaction.clone());
+        Self { exit_code, signal, reaction, ..Self::because(Status::Reaction, reason) }
+    }
+
     /// Policy did not allow it to start.
     #[must_use]
     pub fn refused(reason: impl Into<String>) -> Self {
@@ -79,6 +105,6 @@ impl RunResult {
     }
 
     fn because(status: Status, reason: String) -> Self {
-        Self { status, exit_code: None, signal: None, limit: None, reason }
+        Self { status, exit_code: None, signal: None, limit: None, reaction: None, reason }
     }
 }

@@ -132,6 +132,7 @@ fn report() -> Report {
         },
         violation_totals: ViolationTotals::of(&violations),
         violations,
+        reactions: Vec::new(),
         series: Series { interval_ms: 100, points: vec![Point::default()] },
     }
 }

@@ -1,6 +1,7 @@
 //! Where the supervisor keeps things: state that lasts, configuration, and what lives as long as a run.
 
 pub mod config;
+pub mod disabled;
 pub mod slot;
 
 use std::fs::{self, DirBuilder};
@@ -87,6 +88,13 @@ impl Dirs {
         }
         Ok(())
     }
+}
+
+/// Whether an extension id can name a file: what manifests allow, and nothing that a command line could add.
+#[must_use]
+pub fn names_a_file(id: &str) -> bool {
+    let known = |byte: u8| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'.' | b'-');
+    !id.is_empty() && !id.starts_with('.') && id.len() <= 200 && id.bytes().all(known)
 }
 
 /// A folder that only root can enter; parents are made with it.

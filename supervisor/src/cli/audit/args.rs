@@ -28,6 +28,8 @@ pub(super) enum AuditCommand {
     Key,
     /// Remove segments that are older than the retention
     Prune(PruneArgs),
+    /// Say what reaction rules would have done to past runs; changes nothing
+    Replay(ReplayArgs),
 }
 
 #[derive(Debug, Args)]
@@ -143,6 +145,20 @@ pub(super) struct PruneArgs {
     /// Say what would go, and remove nothing
     #[arg(long)]
     pub(super) dry_run: bool,
+    /// Print JSON
+    #[arg(long)]
+    pub(super) json: bool,
+}
+
+/// Arguments of `audit replay`.
+#[derive(Debug, Args)]
+pub(super) struct ReplayArgs {
+    /// Rules to try, instead of those that apply here
+    #[arg(long, value_name = "FILE")]
+    pub(super) rules: Option<PathBuf>,
+    /// Only runs that began after this time, or less than this long ago: 24h, 7d
+    #[arg(long, value_name = "TIME")]
+    pub(super) since: Option<String>,
     /// Print JSON
     #[arg(long)]
     pub(super) json: bool,

@@ -2,6 +2,7 @@
 
 pub(super) mod args;
 mod keep;
+mod replay;
 mod search;
 mod verify;
 
@@ -25,6 +26,7 @@ pub(super) fn main(args: AuditArgs, dirs: &Dirs) -> Result<ExitCode, Failure> {
         AuditCommand::Checkpoint(args) => keep::checkpoint(&args, dirs, now),
         AuditCommand::Key => keep::key(dirs),
         AuditCommand::Prune(args) => keep::prune(&args, dirs, now),
+        AuditCommand::Replay(args) => replay::main(&args, dirs),
     }
 }
 

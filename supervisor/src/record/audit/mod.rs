@@ -161,6 +161,8 @@ pub enum EventType {
     ExtensionReviewRequired,
     /// An act that was recorded was not done after all.
     ActUndone,
+    /// A reaction rule was met, or the operator lifted what it had done.
+    Reaction,
 }
 
 impl EventType {
@@ -196,6 +198,7 @@ impl EventType {
             Self::ExtensionDisabled => "extension.disabled",
             Self::ExtensionReviewRequired => "extension.review-required",
             Self::ActUndone => "act.undone",
+            Self::Reaction => "reaction",
         }
     }
 
@@ -215,6 +218,7 @@ impl EventType {
                 | Self::ForwardLost
                 | Self::Sealed
                 | Self::SealFailed
+                | Self::Reaction
         )
     }
 }
