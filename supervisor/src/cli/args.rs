@@ -69,6 +69,8 @@ pub(super) enum Command {
     Ps(OutputArgs),
     /// Show the rules of what follows from violations, and whom they have disabled
     Reactions(ReactionsArgs),
+    /// Show what the runs of an extension used
+    Stats(StatsArgs),
     /// Clear what killed supervisors left behind
     Gc(GcArgs),
     /// Verify, search, export and prune the audit log
@@ -252,6 +254,20 @@ pub(super) enum ReactionsCommand {
         /// Extension
         id: String,
     },
+}
+
+/// Arguments of `stats`.
+#[derive(Debug, Args)]
+pub(super) struct StatsArgs {
+    /// Extension; all of them in short where absent
+    pub(super) id: Option<String>,
+    /// The newest runs to look at
+    #[arg(long, value_name = "N", default_value_t = 50,
+        value_parser = clap::value_parser!(u32).range(1..=1000))]
+    pub(super) last: u32,
+    /// Print JSON
+    #[arg(long)]
+    pub(super) json: bool,
 }
 
 /// Arguments of `gc`.

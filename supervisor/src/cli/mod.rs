@@ -21,6 +21,7 @@ mod store;
 mod vuln;
 mod signing;
 mod selftest;
+mod stats;
 mod tiers;
 mod trust;
 
@@ -98,6 +99,7 @@ fn dispatch(command: Command, dirs: &Dirs) -> Result<ExitCode, Failure> {
         Command::Ps(args) => ps::main(args, dirs),
         Command::Explain(args) => explain::main(&args, dirs),
         Command::Reactions(args) => reactions::main(&args, dirs),
+        Command::Stats(args) => stats::main(&args, dirs),
         Command::Gc(args) => gc::main(args, dirs),
         Command::Audit(args) => audit::main(args, dirs),
         Command::Selftest(args) => selftest::main(&args, dirs),

@@ -11,6 +11,8 @@ use serde::{Deserialize, Serialize};
 /// The counters of one domain and port.
 #[derive(Debug, Default)]
 pub struct Flow {
+    /// Connections that a rule names, whatever became of them.
+    pub requests: AtomicU64,
     /// Connections to the real server.
     pub connections: AtomicU64,
     /// Connections that a check refused.
@@ -67,6 +69,21 @@ impl Traffic {
             (
                 flow.bytes_in.load(Ordering::Relaxed).saturating_add(received),
                 flow.bytes_out.load(Ordering::Relaxed).saturating_add(sent),
+            )
+        })
+    }
+
+    /// Connections to all servers so far, and those among them that were refused or failed; each connection is at most one
+    /// of these.
+    #[must_use]
+    pub fn requests(&self) -> (u64, u64) {
+        let flows = self.flows.lock().unwrap_or_else(PoisonError::into_inner);
+        flows.values().fold((0, 0), |(requests, errors), flow| {
+            let refused = flow.refused.load(Ordering::Relaxed);
+            let failed = flow.failed.load(Ordering::Relaxed);
+            (
+                flow.requests.load(Ordering::Relaxed).saturating_add(requests),
+                refused.saturating_add(failed).saturating_add(errors),
             )
         })
     }

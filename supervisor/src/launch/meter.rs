@@ -180,6 +180,11 @@ impl Meter {
         self.network.bytes()
     }
 
+    /// Connections so far, and those that were refused or failed.
+    pub(super) fn requests(&self) -> (u64, u64) {
+        self.network.requests()
+    }
+
     fn latest(&self) -> Option<&Sample> {
         self.running.as_ref().map(|running| &running.latest).filter(|sample| sample.offset_ms > 0)
     }

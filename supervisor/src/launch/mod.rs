@@ -159,6 +159,7 @@ fn launch(
         network: network.into(),
         reactor: &reactor,
     })?;
+    start::keep_usage(&finished.report, dirs);
     drop(meter);
     resources.give_back(&left);
     Ok(finished)

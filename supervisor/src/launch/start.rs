@@ -22,6 +22,8 @@ use crate::record::audit::{AuditLog, AuditLogError, AuditSink, Event, EventType,
 use crate::record::clock::rfc3339;
 use crate::record::ledger::{Bounds, Ledger};
 use crate::record::sink::HumanSink;
+use crate::record::usage::{UsageLog, UsageRecord};
+use crate::report::Report;
 use crate::report::style::Style;
 use crate::report::{LogRecording, RecordingOf, RecordingStatus};
 use crate::state::Dirs;
@@ -223,6 +225,13 @@ impl Run {
             Ok(()) => Ok(()),
             Err(error) => unrecorded(decided, error),
         }
+    }
+}
+
+/// Keeps what the run used. That this fails is said, and changes nothing.
+pub(super) fn keep_usage(report: &Report, dirs: &Dirs) {
+    if let Err(error) = UsageLog::new(&dirs.state).append(&UsageRecord::of(report)) {
+        eprintln!("sandboxctl: warning: the usage of this run is not kept: {error}");
     }
 }
 

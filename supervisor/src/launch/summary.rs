@@ -306,6 +306,7 @@ fn usage(on: &Evidences<'_>, after: &Accounting, elapsed: Duration) -> Usage {
     let peak = after.memory_peak.unwrap_or(sampled);
     let kernel = after.memory_peak.is_some() && after.cpu_usec.is_some();
     let (network_bytes_in, network_bytes_out) = on.meter.network();
+    let (request_count, error_count) = on.meter.requests();
     Usage {
         memory_peak_mb: mebibytes(peak),
         memory_used_mb: mebibytes(on.meter.memory_last().unwrap_or(peak)),
@@ -317,6 +318,8 @@ fn usage(on: &Evidences<'_>, after: &Accounting, elapsed: Duration) -> Usage {
         execution_time_ms: millis(elapsed),
         // PID 1 is ours.
         tasks_peak: after.tasks_peak.map_or(on.meter.tasks_peak(), |peak| peak.saturating_sub(1)),
+        request_count,
+        error_count,
         source: if kernel { UsageSource::Kernel } else { UsageSource::Estimated },
     }
 }

@@ -8,3 +8,4 @@ pub mod ledger;
 pub mod object;
 pub mod reactions;
 pub mod sink;
+pub mod usage;

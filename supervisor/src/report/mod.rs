@@ -140,6 +140,13 @@ pub struct Usage {
     pub execution_time_ms: u64,
     /// Most processes and threads at once.
     pub tasks_peak: u64,
+    /// Connections to a domain and port that a rule names, whatever became of them; several requests of HTTP in one
+    /// connection are one.
+    #[serde(default)]
+    pub request_count: u64,
+    /// Those among them that a check refused, or that failed: no such name, no answer, reset by the server.
+    #[serde(default)]
+    pub error_count: u64,
     /// Where the figures come from.
     pub source: UsageSource,
 }

@@ -34,6 +34,7 @@ struct Connection<'a> {
 /// Serves one connection of the extension to `port`.
 pub(super) async fn handle(client: TcpStream, port: u16, context: &Context) {
     let Some(connection) = admit(&client, port, context) else { return cut(&client) };
+    count(&connection.flow.requests);
     let Some(entered) = connection.enter() else { return cut(&client) };
     let served = connection.serve().await;
     if served.is_none() {
