@@ -67,6 +67,12 @@ pub(super) enum Command {
     },
     /// List the runs of this host
     Ps(OutputArgs),
+    /// Show what live runs use now
+    Top(TopArgs),
+    /// Ask live runs to end
+    Kill(KillArgs),
+    /// Look into the audit log
+    Audit(AuditArgs),
     /// Show the rules of what follows from violations, and whom they have disabled
     Reactions(ReactionsArgs),
     /// Show what the runs of an extension used
@@ -254,6 +260,28 @@ pub(super) enum ReactionsCommand {
         /// Extension
         id: String,
     },
+}
+
+/// Arguments of `top`.
+#[derive(Clone, Copy, Debug, Args)]
+pub(super) struct TopArgs {
+    /// Print once and end; so does an output that is no terminal
+    #[arg(long)]
+    pub(super) once: bool,
+    /// Print JSON, once
+    #[arg(long)]
+    pub(super) json: bool,
+}
+
+/// Arguments of `kill`.
+#[derive(Debug, Args)]
+pub(super) struct KillArgs {
+    /// Run, or extension for all of its runs
+    #[arg(value_name = "RUN|EXT")]
+    pub(super) target: String,
+    /// At once, without the grace period that the extension may use to end by itself
+    #[arg(long)]
+    pub(super) now: bool,
 }
 
 /// Arguments of `stats`.

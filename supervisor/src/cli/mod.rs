@@ -11,6 +11,7 @@ mod explain;
 mod ext;
 mod gc;
 mod init;
+mod kill;
 mod output;
 mod pack;
 mod ps;
@@ -24,6 +25,7 @@ mod selftest;
 mod stats;
 mod tiers;
 mod trust;
+mod top;
 
 use std::process::ExitCode;
 
@@ -99,6 +101,8 @@ fn dispatch(command: Command, dirs: &Dirs) -> Result<ExitCode, Failure> {
         Command::Ps(args) => ps::main(args, dirs),
         Command::Explain(args) => explain::main(&args, dirs),
         Command::Reactions(args) => reactions::main(&args, dirs),
+        Command::Top(args) => top::main(args, dirs),
+        Command::Kill(args) => kill::main(&args, dirs),
         Command::Stats(args) => stats::main(&args, dirs),
         Command::Gc(args) => gc::main(args, dirs),
         Command::Audit(args) => audit::main(args, dirs),

@@ -88,7 +88,8 @@ pub(super) fn render<'a>(rules: impl Iterator<Item = &'a ReactionRule>) -> Strin
 fn when(rule: &ReactionRule) -> String {
     let mut what = Vec::new();
     if rule.severity > Severity::Info {
-        what.push(format!("{} and worse", format!("{:?}", rule.severity).to_uppercase()));
+        let worse = if rule.severity < Severity::Critical { " and worse" } else { "" };
+        what.push(format!("{:?}", rule.severity).to_uppercase() + worse);
     }
     what.extend(rule.codes.iter().map(|code| code.text().to_owned()));
     what.extend(rule.layers.iter().map(|layer| format!("layer {}", layer.text())));

@@ -163,11 +163,23 @@ fn give_up() -> ! {
     unsafe { libc::_exit(125) }
 }
 
-/// Takes ownership of a descriptor that the kernel has just delivered with `SCM_RIGHTS`.
+/// Takes ownership of a descriptor that the kernel has just made for the caller, for example with `SCM_RIGHTS`.
 #[must_use]
 pub fn own(fd: RawFd) -> OwnedFd {
-    // SAFETY: recvmsg(2) installed it for this process a moment ago, and the caller got the bare number from there.
+    // SAFETY: the kernel (recvmsg(2), pidfd_open(2)) installed it for this process a moment ago, and the caller got the bare
+    // number from there.
     unsafe { OwnedFd::from_raw_fd(fd) }
+}
+
+/// A descriptor of a process that is not our child; pidfd_open(2). It is never of another one that gets the same pid.
+///
+/// # Errors
+/// `ESRCH` where there is none.
+pub fn pidfd_open(pid: i32) -> nix::Result<OwnedFd> {
+    // SAFETY: pidfd_open(2) takes two integers and touches no memory of ours.
+    let opened = unsafe { libc::syscall(libc::SYS_pidfd_open, pid, 0) };
+    let fd = nix::errno::Errno::result(opened)?;
+    Ok(own(RawFd::try_from(fd).map_err(|_| nix::errno::Errno::EBADF)?))
 }
 
 /// Sends a signal through a pidfd; pidfd_send_signal(2).

@@ -28,7 +28,7 @@ pub use error::LimitError;
 pub use layout::{Controller, Layout};
 pub use oom::OomEvents;
 pub use stale::clear_stale;
-pub use usage::Usage;
+pub use usage::{Live, Usage, live};
 
 use super::enforcement::Gap;
 

@@ -1,6 +1,9 @@
 //! What the groups of a run have used.
 
+use std::path::PathBuf;
+
 use super::Groups;
+use super::file::Kept;
 
 /// Readings of the groups. `None` is what this host cannot tell.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -81,4 +84,31 @@ impl Groups {
             groups.filter(|count| *count > 0).or(processes)
         })
     }
+}
+
+/// What a live run uses now, for another process than its supervisor. `None` is what this host cannot tell.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Live {
+    /// Memory charged, in bytes.
+    pub memory_bytes: Option<u64>,
+    /// CPU time so far, in microseconds.
+    pub cpu_usec: Option<u64>,
+    /// Tasks, ours included.
+    pub tasks: Option<u64>,
+}
+
+/// Reads the groups in these folders, of either version.
+#[must_use]
+pub fn live(dirs: &[PathBuf]) -> Live {
+    let mut live = Live::default();
+    for dir in dirs {
+        let number = |name: &str| Kept::new(dir.join(name)).number();
+        let memory = || number("memory.current").or_else(|| number("memory.usage_in_bytes"));
+        live.memory_bytes = live.memory_bytes.or_else(memory);
+        let [usage] = Kept::new(dir.join("cpu.stat")).fields(["usage_usec"]);
+        let cpu = || usage.or_else(|| number("cpuacct.usage").map(|ns| ns / 1_000));
+        live.cpu_usec = live.cpu_usec.or_else(cpu);
+        live.tasks = live.tasks.or_else(|| number("pids.current"));
+    }
+    live
 }
