@@ -203,6 +203,25 @@ fn the_first_decision_stands() {
     site.run_built(&bundle, &[]).expect(126);
 }
 
+/// A full disk is recorded when the run is over: a rule that would end it condemns it, and says how it had ended.
+#[test]
+fn what_is_known_only_after_the_end_condemns_the_run() {
+    require!();
+    let site = Site::new();
+    rules(&site, &rule("full", "layers = [\"limit\"]\naction = \"kill\""));
+    let outcome = site.run(&Bundle::probe(&["fill", "/data"]).limit("disk_mb", 10));
+    outcome.expect(137);
+    let result = &outcome.report()["result"];
+    assert_eq!((&result["status"], &result["exitCode"]), (&"reaction".into(), &0.into()));
+    assert_eq!(
+        (&result["signal"], &result["reaction"]["code"]),
+        (&Value::Null, &"disk-limit".into())
+    );
+    assert!(result["reason"].as_str().unwrap().starts_with("condemned by rule full"), "{result:#}");
+    assert_eq!(outcome.report()["reactions"][0]["effect"], "late");
+    assert_eq!(events(&site, "reaction").len(), 1);
+}
+
 /// What well-behaved programs do sets nothing off, and what the curious do is only said.
 #[test]
 fn the_defaults_end_nothing() {
