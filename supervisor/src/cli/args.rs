@@ -71,8 +71,6 @@ pub(super) enum Command {
     Top(TopArgs),
     /// Ask live runs to end
     Kill(KillArgs),
-    /// Look into the audit log
-    Audit(AuditArgs),
     /// Show the rules of what follows from violations, and whom they have disabled
     Reactions(ReactionsArgs),
     /// Show what the runs of an extension used

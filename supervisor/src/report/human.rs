@@ -5,8 +5,8 @@ use policies::reaction::ReactionAction;
 use policies::violation::{Severity, Violation};
 
 use crate::record::escape::visible;
-use crate::record::sink::aim;
 use crate::record::reactions::{Effect, sentence};
+use crate::record::sink::aim;
 use crate::report::style::{Style, fit};
 use crate::report::{LimitReport, RecordingOf, RecordingStatus, Report};
 

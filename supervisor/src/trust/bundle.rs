@@ -68,8 +68,7 @@ fn facts(verification: &Verification) -> TrustFacts {
         verification.kind()
     };
     let accepted_if_expired = verification.but_for_expiry();
-    let mut facts =
-        TrustFacts { signature, refusals, accepted_if_expired, ..TrustFacts::default() };
+    let mut facts = TrustFacts { signature, refusals, accepted_if_expired };
     if facts.signature == Evaluated::NotEvaluated && facts.refusals.is_empty() {
         // Something was not looked at, which is no reason to let it run.
         facts.refusals.extend(verification.checks.iter().filter_map(

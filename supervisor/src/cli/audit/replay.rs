@@ -17,9 +17,9 @@ use policies::violation::{Code, Severity};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::args::ReplayArgs;
 use super::super::output::{Table, json, text_out};
 use super::super::{Failure, admitted};
+use super::args::ReplayArgs;
 use crate::admit::Rules;
 use crate::record::escape::visible;
 use crate::record::reactions::sentence;

@@ -96,7 +96,10 @@ fn of_violation(keys: &mut Keys<'_>, violation: &Violation) {
         Object::Syscall { name, detail, .. } => {
             keys.put("reason", format!("{name} {detail}").trim());
         }
-        Object::Scope { access } => keys.put("reason", access),
+        Object::Scope { access, name } => {
+            keys.put("reason", access);
+            keys.put("dproc", name);
+        }
         Object::Limit { value, .. } => keys.put("reason", value),
     }
 }

@@ -19,7 +19,13 @@ fn violation(code: Code, object: Object) -> Violation {
         rule: "a|b=c\\d".to_owned(),
         object,
         args: vec!["0x1".to_owned()],
-        process: Process { pid: Some(7), comm: Some("x=\n|".to_owned()), uid: Some(100_000) },
+        arguments: Vec::new(),
+        process: Process {
+            pid: Some(7),
+            comm: Some("x=\n|".to_owned()),
+            uid: Some(100_000),
+            exe: None,
+        },
         count: 12,
     }
 }
@@ -36,7 +42,7 @@ fn objects() -> Vec<(Code, Object)> {
     vec![
         (Code::PathDenied, Object::Path { path: text("/a=b\\c\n|"), access: text("fs.read_file") }),
         (Code::PortDenied, Object::Port { port: 80, access: text("net.bind_tcp") }),
-        (Code::ScopeDenied, Object::Scope { access: text("scope.signal") }),
+        (Code::ScopeDenied, Object::Scope { access: text("scope.signal"), name: String::new() }),
         (Code::NameRefused, Object::Name { name: text("evil.example") }),
         (Code::AddressRefused, endpoint("203.0.113.7")),
         (Code::AddressRefused, endpoint("2001:db8::1")),
