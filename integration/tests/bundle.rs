@@ -25,8 +25,8 @@ fn pack(site: &Site, built: &Built) -> PathBuf {
 /// Takes the `MANIFEST` that `pack` made out of the archive, and puts it into the folder.
 fn list(site: &Site, built: &Built) -> Vec<u8> {
     let tar = zstd::decode_all(fs::File::open(pack(site, built)).unwrap()).unwrap();
-    let size = std::str::from_utf8(&tar[124..135]).unwrap();
-    let manifest = tar[512..512 + usize::from_str_radix(size, 8).unwrap()].to_vec();
+    let octal = std::str::from_utf8(&tar[124..135]).unwrap();
+    let manifest = tar[512..512 + usize::from_str_radix(octal, 8).unwrap()].to_vec();
     fs::write(built.path.join("MANIFEST"), &manifest).unwrap();
     manifest
 }
@@ -381,16 +381,13 @@ fn what_runs_was_verified_whoever_races() {
         let _stop = Stop(&over);
         for _ in 0..60 {
             let outcome = site.run_built(&built, &["--quiet"]);
-            match outcome.code() {
-                0 => {
-                    ran += 1;
-                    assert_eq!(outcome.stdout, "good\n");
-                }
-                _ => {
-                    refused += 1;
-                    outcome.expect(126);
-                    assert_eq!(outcome.stdout, "");
-                }
+            if outcome.code() == 0 {
+                ran += 1;
+                assert_eq!(outcome.stdout, "good\n");
+            } else {
+                refused += 1;
+                outcome.expect(126);
+                assert_eq!(outcome.stdout, "");
             }
             site.sandboxctl(&["store", "gc"]).expect(0);
         }
