@@ -1,5 +1,6 @@
 //! Names of files in a bundle: few enough characters that they mean the same everywhere.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 
@@ -140,7 +141,7 @@ enum Kind {
 #[derive(Debug)]
 pub struct Paths<'a> {
     /// By what a file system that ignores case would make of them.
-    folded: HashMap<String, (&'a str, Kind)>,
+    folded: HashMap<Cow<'a, str>, (&'a str, Kind)>,
 }
 
 impl<'a> Paths<'a> {
@@ -148,8 +149,7 @@ impl<'a> Paths<'a> {
     #[must_use]
     pub fn new() -> Self {
         let reserved = [FILE_LIST, SIGNATURE];
-        let folded =
-            reserved.map(|name| (name.to_ascii_lowercase(), (name, Kind::File))).into_iter();
+        let folded = reserved.map(|name| (fold(name), (name, Kind::File))).into_iter();
         Self { folded: folded.collect() }
     }
 
@@ -175,7 +175,7 @@ impl<'a> Paths<'a> {
 
     /// Whether it is new.
     fn enter(&mut self, path: &'a str, kind: Kind) -> Result<bool, PathError> {
-        match self.folded.entry(path.to_ascii_lowercase()) {
+        match self.folded.entry(fold(path)) {
             Entry::Vacant(vacant) => {
                 vacant.insert((path, kind));
                 Ok(true)
@@ -189,6 +189,15 @@ impl<'a> Paths<'a> {
                 _ => Err(PathError::FileIsFolder { path: path.to_owned() }),
             },
         }
+    }
+}
+
+/// Most paths are their own.
+fn fold(path: &str) -> Cow<'_, str> {
+    if path.bytes().any(|byte| byte.is_ascii_uppercase()) {
+        Cow::Owned(path.to_ascii_lowercase())
+    } else {
+        Cow::Borrowed(path)
     }
 }
 

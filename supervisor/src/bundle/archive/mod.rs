@@ -2,7 +2,7 @@
 //!
 //! The first entry is `MANIFEST`, the second one its signature if there is one; every file after them is checked against
 //! the list while it streams: path, mode, length, digest. What is not a regular file of the list is refused, so nothing
-//! in an archive can decide where something is written. The reader is strict, not tolerant: it reads what [`write`] and
+//! in an archive can decide where something is written. The reader is strict, not tolerant: it reads what [`write()`] and
 //! `tar --format=ustar` make, and refuses what two readers could understand differently.
 
 mod error;
