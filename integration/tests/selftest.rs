@@ -4,6 +4,7 @@
 
 use std::fs;
 
+use sandboxctl_integration::site::binary;
 use sandboxctl_integration::{Need, Outcome, Site, require};
 use serde_json::Value;
 
@@ -31,7 +32,8 @@ fn everything_is_blocked_and_recorded_in_every_tier() {
     for tier in ["community", "professional", "enterprise"] {
         let outcome = selftest(&site, &["--tier", tier]);
         let result = outcome.json();
-        assert!(failed(&result).is_empty(), "{tier}: {result:#}");
+        let rows: Vec<&Value> = failed(&result).iter().map(|name| row(&result, name)).collect();
+        assert!(rows.is_empty(), "{tier}: {rows:#?}");
         outcome.expect(0);
         assert_eq!(
             (result["verdict"].as_str(), result["tier"].as_str()),
@@ -77,6 +79,29 @@ fn a_recorder_that_is_switched_off_fails_it() {
         ["tripwire-touched", "path-denied", "port-denied", "scope-denied"]
             .contains(&row(&result, name)["code"].as_str().unwrap())
     }));
+}
+
+/// A host that cannot record is told apart from a recorder that fails, and is no pass either.
+#[test]
+fn a_host_without_the_kernels_records_is_incomplete() {
+    require!(Need::Program("setpriv"));
+    let site = Site::alone();
+    let mut command = site.prepare("setpriv");
+    let without = "-audit_control,-audit_read";
+    command.args(["--bounding-set", without, "--inh-caps", without]);
+    command.arg(binary()).args(["selftest", "--json"]);
+    let output = command.output().unwrap();
+    assert_eq!(output.status.code(), Some(3), "{}", String::from_utf8_lossy(&output.stderr));
+    let result: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(result["verdict"], "incomplete");
+    let totals = &result["totals"];
+    let figure = |key: &str| totals[key].as_u64().unwrap();
+    assert_eq!(figure("blocked"), figure("actions"));
+    assert_eq!(figure("recorded") + figure("unavailable"), figure("actions"), "{totals}");
+    let shadow = row(&result, "read-shadow");
+    assert_eq!(shadow["recorded"]["status"], "unavailable");
+    assert!(shadow["recorded"]["reason"].as_str().unwrap().contains("not permitted"), "{shadow}");
+    assert_eq!(row(&result, "mount")["verdict"], "passed");
 }
 
 /// A policy that lets calls through: one is harmless and succeeds, one the kernel refuses by itself, unrecorded.
@@ -135,7 +160,7 @@ fn the_catalogue_is_listed_and_the_probe_refuses_the_host() {
     assert!(recorded >= 60, "{recorded}");
     assert!(list.iter().all(|action| !action["why"].as_str().unwrap().is_empty()));
     site.sandboxctl(&["selftest-probe", "closed"]).expect(99);
-    let mut command = site.prepare(sandboxctl_integration::site::binary());
+    let mut command = site.prepare(binary());
     let own = sandboxctl_integration::bundle::host_namespace().to_string();
     command.args(["selftest-probe", "closed"]).env("SELFTEST_HOST_NAMESPACE", own);
     assert_eq!(command.status().unwrap().code(), Some(99));

@@ -105,13 +105,10 @@ fn missing(action: &Action, code: Code, result: &str, report: &Report) -> Record
     if matches!(action.act, Act::I386(_)) && result == "SIGSEGV" {
         return Recorded::Unavailable { reason: "this kernel has no i386 entry".to_owned() };
     }
-    if code == Code::CpuThrottled {
-        let cpu = report.limits.iter().find(|limit| limit.kind == LimitKind::Cpu);
-        if let Some(cpu) = cpu.filter(|cpu| cpu.enforcement != Enforcement::Kernel) {
-            let reason =
-                format!("{} does not say how long it kept a program waiting", cpu.mechanism);
-            return Recorded::Unavailable { reason };
-        }
+    if code == Code::CpuThrottled
+        && let Some(reason) = unsaid(report)
+    {
+        return Recorded::Unavailable { reason };
     }
     match recording(code.layer(), report) {
         Some(RecordingOf { status: RecordingStatus::Unavailable, reason, .. }) => {
@@ -125,6 +122,17 @@ fn missing(action: &Action, code: Code, result: &str, report: &Report) -> Record
         }
         _ => Recorded::No { reason: "no record".to_owned() },
     }
+}
+
+/// Why a wait at the CPU limit may be in no record although the limit held.
+fn unsaid(report: &Report) -> Option<String> {
+    let cpu = report.limits.iter().find(|limit| limit.kind == LimitKind::Cpu)?;
+    if cpu.enforcement != Enforcement::Kernel {
+        return Some(format!("{} does not say how long a program waited", cpu.mechanism));
+    }
+    // On a busy host others take the CPU before the limit can.
+    let rule = "recorded is a wait at the limit for more than half of the run, which a busy host may prevent";
+    (cpu.hits > 0).then(|| format!("the limit was hit {} times; {rule}", cpu.hits))
 }
 
 const fn recording(layer: Layer, report: &Report) -> Option<&RecordingOf> {

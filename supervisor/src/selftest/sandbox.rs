@@ -231,7 +231,7 @@ fn manifest(
         Sandbox::Tasks => limit("tasks", 8, most.tasks.into()),
         Sandbox::Disk => limit("disk_mb", 4, most.disk_mb),
         Sandbox::Temporary => limit("tmp_mb", 4, most.tmp_mb),
-        Sandbox::Cpu => limit("cpu_percent", 5, most.cpu_percent.into()),
+        Sandbox::Cpu => limit("cpu_percent", 2, most.cpu_percent.into()),
         Sandbox::Time => {
             limit("timeout_ms", 1000, most.timeout_ms);
             limit("grace_ms", 100, most.grace_ms);
