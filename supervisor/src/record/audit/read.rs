@@ -18,23 +18,30 @@ pub(super) struct SegmentFile {
     pub(super) size: u64,
 }
 
-/// The segments at one moment, between two appends, in order, and the name of the last as `lock` has it.
+/// The segments at one moment, between two appends, in order, and the name of the last as `lock` has it. Without a `lock`
+/// the segments are there all the same.
 pub(super) fn snapshot(dir: &Path) -> io::Result<(Vec<SegmentFile>, Option<String>)> {
     let lock = match File::open(dir.join("lock")) {
-        Ok(lock) => lock,
-        Err(error) if error.kind() == ErrorKind::NotFound => return Ok((Vec::new(), None)),
+        Ok(lock) => Some(lock),
+        Err(error) if error.kind() == ErrorKind::NotFound => None,
         Err(error) => return Err(error),
     };
-    lock.lock_shared()?;
+    if let Some(lock) = &lock {
+        lock.lock_shared()?;
+    } else if !dir.exists() {
+        return Ok((Vec::new(), None));
+    }
     let mut files = Vec::new();
     for (number, name) in segment::numbered(dir)? {
         let size = std::fs::metadata(dir.join(&name))?.len();
         files.push(SegmentFile { number, name, size });
     }
     let mut name = String::new();
-    let named = (&lock).take(64).read_to_string(&mut name).is_ok();
-    lock.unlock()?;
-    let name = Some(name.trim_end().to_owned()).filter(|name| named && !name.is_empty());
+    // Closing it unlocks it. What is not text is no name of ours.
+    if lock.is_some_and(|lock| lock.take(64).read_to_string(&mut name).is_err()) {
+        name.clear();
+    }
+    let name = Some(name.trim_end().to_owned()).filter(|name| !name.is_empty());
     Ok((files, name))
 }
 

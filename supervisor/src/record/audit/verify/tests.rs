@@ -368,4 +368,7 @@ fn rotation_by_size_and_a_log_of_several_segments() {
     assert!(verified.segments > 5, "{}", verified.segments);
     assert_eq!(verified.unsealed, 0);
     assert!(verified.checkpoints >= verified.segments - 1);
+    // Without the lock nothing is hidden.
+    fs::remove_file(dir.0.join("lock")).expect("remove");
+    assert_eq!(assert_whole(&dir.0), verified);
 }
