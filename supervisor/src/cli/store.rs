@@ -39,7 +39,10 @@ pub(super) fn main(args: &StoreArgs, dirs: &Dirs) -> Result<ExitCode, Failure> {
         StoreCommand::List { json: as_json } => list(&store, *as_json),
         StoreCommand::Verify { shallow, json: as_json } => verify(&store, !shallow, *as_json),
         StoreCommand::Gc { keep, json: as_json } => {
-            gc(&store, &keep.iter().copied().collect(), *as_json)
+            // What is registered can be run by its id.
+            let registry = super::ext::read(dirs)?;
+            let registered = registry.digests().map_err(|error| super::ext::failure(&error))?;
+            gc(&store, &keep.iter().copied().chain(registered).collect(), *as_json)
         }
     }
 }

@@ -81,6 +81,14 @@ impl Registry {
         self.all(&sql, [id], RegisteredBundle::read)
     }
 
+    /// Every registered bundle.
+    ///
+    /// # Errors
+    /// [`RegistryError::Database`].
+    pub fn digests(&self) -> Result<Vec<Digest>, RegistryError> {
+        self.all("SELECT digest FROM bundles", [], |row| rows::digest(row, 0))
+    }
+
     /// The bundle that somebody names.
     ///
     /// # Errors

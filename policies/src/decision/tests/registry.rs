@@ -4,8 +4,8 @@ use semver::Version;
 
 use super::{decided, manifest, violated};
 use crate::decision::{
-    BundleFact, Check, DevMode, Evaluated, Expiry, FindingFact, HostDenial, Registration,
-    RegistryFacts, Review, ReviewLevel, Signer, State, TrustFacts, Verdict, code,
+    BundleFact, Check, DevMode, Evaluated, Expiry, FindingFact, HostDenial, PolicyViolation,
+    Registration, RegistryFacts, Review, ReviewLevel, Signer, State, TrustFacts, Verdict, code,
 };
 use crate::permission::Permission;
 use crate::tier::Tier;
@@ -34,6 +34,7 @@ pub(super) fn good() -> RegistryFacts {
     RegistryFacts {
         registration: Evaluated::Found(known(State::Enabled)),
         bundle: Evaluated::Found(BundleFact::Registered { sbom: true }),
+        accepted: None,
         signed_before: Evaluated::Found(None),
         review: Evaluated::Found(Review::Approved { level: ReviewLevel::Internal, expires: None }),
         vulnerability_score: Evaluated::Found(50),
@@ -377,14 +378,14 @@ fn advice() {
 
 #[test]
 fn what_is_wrong_with_a_signature_is_never_waived() {
-    let refusals = vec![super::PolicyViolation {
+    let refusals = vec![PolicyViolation {
         code: "signature-digest",
         reason: "MANIFEST is not the one that was signed".to_owned(),
         remedy: "fetch the bundle again".to_owned(),
     }];
     let trust = TrustFacts { refusals, ..TrustFacts::default() };
     for tier in ["community", "professional"] {
-        let manifest = manifest(tier);
+        let manifest = manifest(tier, "");
         for dev in [DevMode::Off, DevMode::On] {
             let decision = decided(&manifest, trust.clone(), RegistryFacts::unregistered(), dev);
             assert_eq!(decision.verdict, Verdict::Refused, "{tier} {dev:?}");
@@ -396,7 +397,7 @@ fn what_is_wrong_with_a_signature_is_never_waived() {
 
 #[test]
 fn an_expired_certificate_counts_for_bytes_that_were_registered_with_it() {
-    let refusals = vec![super::PolicyViolation {
+    let refusals = vec![PolicyViolation {
         code: "certificate-expired",
         reason: "it was valid until yesterday".to_owned(),
         remedy: "sign again".to_owned(),
@@ -406,7 +407,7 @@ fn an_expired_certificate_counts_for_bytes_that_were_registered_with_it() {
         accepted_if_expired: Some(Signer::TrustedIssuer),
         ..TrustFacts::default()
     };
-    let manifest = manifest("community");
+    let manifest = manifest("community", "");
     for (accepted, allowed) in [
         (None, false),
         (Some(Signer::SelfSigned), false),
