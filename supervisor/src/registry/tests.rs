@@ -231,13 +231,13 @@ fn what_is_no_bundle_is_refused() {
         (
             "link",
             (|dir| std::os::unix::fs::symlink("/etc/passwd", dir.join("x")).unwrap()) as fn(&Path),
-            "neither",
+            "file-symlink",
         ),
-        ("name", |dir| fs::write(dir.join("a b"), "").unwrap(), "names in bundles"),
+        ("name", |dir| fs::write(dir.join("a b"), "").unwrap(), "path-"),
         (
             "hard link",
             |dir| fs::hard_link(dir.join("extension.toml"), dir.join("y")).unwrap(),
-            "one name",
+            "file-hard-link",
         ),
         ("list", |dir| fs::write(dir.join("MANIFEST"), "sandboxctl-manifest 1\n").unwrap(), "list"),
         ("bill", |dir| fs::write(dir.join("bom.json"), "{}").unwrap(), "CycloneDX"),
