@@ -28,7 +28,7 @@ impl Rig {
             "ca",
             "--publisher",
             "acme",
-            "--pub",
+            "--public-key",
             "acme.pub",
             "-o",
             "acme.pem",

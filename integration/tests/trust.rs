@@ -295,7 +295,7 @@ fn stripping_and_changing_are_refused() {
     }
     fs::remove_file(at("unlisted")).unwrap();
     std::os::unix::fs::symlink("/etc/passwd", at("link")).unwrap();
-    assert!(rig.codes("b").contains(&"files-forbidden".to_owned()));
+    assert!(rig.codes("b").contains(&"file-symlink".to_owned()));
     // Unsigned is enough for community; a broken signature is not.
     rig.bundle("c", "community");
     rig.valid("c", None);
