@@ -128,6 +128,9 @@ fn a_professional_extension_runs_once_signed_registered_and_reviewed() {
     assert!(rig.violated("acme.hello").is_empty());
     // By id from the store, by folder, and packed: the same bytes.
     rig.ok(&["pack", "hello", "-o", "hello.sbx"]);
+    let answer = rig.ok(&["verify", "hello.sbx", "--json"]);
+    let answer: Value = serde_json::from_str(&answer).unwrap();
+    assert_eq!(answer["valid"], true);
     for what in ["acme.hello", "acme.hello@1.0.0", "hello", "hello.sbx"] {
         assert_eq!(rig.ok(&["run", what]), "one\n", "{what}");
     }
@@ -136,7 +139,9 @@ fn a_professional_extension_runs_once_signed_registered_and_reviewed() {
     assert_eq!(rig.ok(&["run", "acme.hello"]), "one\n");
     rig.refused("hello", "main.sh");
     let log = rig.ok(&["audit", "export", "--format", "jsonl"]);
-    for kind in ["signature.verified", "registration", "review", "decision", "run.start"] {
+    for kind in
+        ["trust.changed", "signature.verified", "registration", "review", "decision", "run.start"]
+    {
         assert!(log.contains(&format!("\"type\":\"{kind}\"")), "{kind}");
     }
     rig.ok(&["audit", "verify"]);

@@ -106,6 +106,39 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
+//! # Executing in a sandbox
+//!
+//! Isolation, limits, domains and paths are those of the bundle's manifest and tier; the caller cannot widen them.
+//!
+//! ```standalone_crate
+//! # use std::{env, fs, process};
+//! use sandboxctl::launch::Options;
+//! # use sandboxctl::manager::SecurityManager;
+//! # use sandboxctl::state::Dirs;
+//! # use policies::decision::DevMode;
+//! # if !nix::unistd::geteuid().is_root() {
+//! #     return Ok(());
+//! # }
+//! # let here = env::temp_dir().join(format!("sandboxctl-doc-execute-{}", process::id()));
+//! # let bundle = here.join("bundle");
+//! # fs::create_dir_all(&bundle)?;
+//! # fs::write(bundle.join("extension.toml"), "[extension]\nid = \"publisher-abc.analytics\"\nname = \"Analytics\"\nversion = \"1.0.0\"\npublisher = \"publisher-abc\"\ntier = \"community\"\n[run]\ncommand = [\"bash\", \"-c\", \"exit 3\"]\n")?;
+//! # let dirs = Dirs::from_environment(|name| match name {
+//! #     "SANDBOXCTL_STATE_DIR" => Some(here.join("state").into()),
+//! #     "SANDBOXCTL_CONFIG_DIR" => Some(here.join("config").into()),
+//! #     _ => None,
+//! # });
+//! # let manager = SecurityManager::new(dirs, "host-application");
+//! # manager.register_extension(&bundle)?;
+//! let options =
+//!     Options { dev: DevMode::Off, sample_ms: 500, quiet: true, arguments: Vec::new() };
+//! let finished = manager.execute("publisher-abc.analytics", &options)?;
+//! assert_eq!(finished.report.result.exit_code, Some(3));
+//! assert!(finished.report.violations.is_empty());
+//! # fs::remove_dir_all(here)?;
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
 //! # Recording what an execution used
 //!
 //! ```
@@ -149,8 +182,10 @@ use serde::Serialize;
 
 use crate::admit::{AdmitError, Rules};
 use crate::bundle::Purpose;
+use crate::launch::{self, Finished, LaunchError, Options};
 use crate::registry::{Editor, Registered, Registry, RegistryError, Usage};
 use crate::state::Dirs;
+use crate::state::config::{Config, ConfigError};
 
 /// Decides on registered extensions for a host application. Holds nothing open: each call sees what every other process
 /// has decided meanwhile.
@@ -169,6 +204,12 @@ pub enum ManagerError {
     /// The registry.
     #[error(transparent)]
     Registry(#[from] RegistryError),
+    /// The configuration.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// A run could not be started or followed.
+    #[error(transparent)]
+    Launch(#[from] LaunchError),
 }
 
 /// Whether an extension may run.
@@ -226,6 +267,19 @@ impl SecurityManager {
     /// [`ManagerError`]: there is no such extension, or nobody can say. It must not run then.
     pub fn enforce_security_context(&self, id: &str) -> Result<Enforcement, ManagerError> {
         Ok(self.decide(id)?.into())
+    }
+
+    /// Runs the latest registered bundle of an extension in its sandbox, from the store, until it ends; a refusal is a report,
+    /// too. The caller must be root, and must have no other thread: the supervisor forks.
+    ///
+    /// # Errors
+    /// [`ManagerError`]: nothing of it ran, or nothing certain can be said.
+    pub fn execute(&self, id: &str, options: &Options) -> Result<Finished, ManagerError> {
+        let (_, digest) = self.registry()?.manifest(id)?;
+        let stored = format!("sha256:{digest}");
+        let rules = Rules::load(&self.dirs)?;
+        let decided = rules.decide(Path::new(&stored), options.dev, Purpose::Run)?;
+        launch::run(decided, &rules, &self.dirs, options).map_err(|failed| failed.error.into())
     }
 
     /// Whether an extension may run, and has a permission: its manifest asks for it, its tier has it, and the host does not
@@ -304,8 +358,9 @@ impl SecurityManager {
         Registry::open(&self.dirs.state)
     }
 
-    fn editor(&self) -> Result<Editor, RegistryError> {
-        Editor::open(&self.dirs.state, &self.actor)
+    fn editor(&self) -> Result<Editor, ManagerError> {
+        let config = Config::load(&self.dirs.config)?;
+        Ok(Editor::open(&self.dirs.state, &self.actor)?.with_log(config.audit.settings()))
     }
 
     fn decide(&self, id: &str) -> Result<Decision, ManagerError> {

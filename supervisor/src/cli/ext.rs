@@ -15,6 +15,7 @@ use crate::registry::{
     RegistryError, ReviewRow, moment,
 };
 use crate::state::Dirs;
+use crate::state::config::Config;
 
 /// All that the registry holds about an extension.
 #[derive(Serialize)]
@@ -93,16 +94,14 @@ pub(super) fn read(dirs: &Dirs) -> Result<Registry, Failure> {
 }
 
 pub(super) fn edit(dirs: &Dirs, act: &ActArgs) -> Result<Editor, Failure> {
-    Editor::open(&dirs.state, &actor(act)).map_err(|error| failure(&error))
+    let config = Config::load(&dirs.config).map_err(Failure::new)?;
+    let editor = Editor::open(&dirs.state, &actor(act)).map_err(|error| failure(&error))?;
+    Ok(editor.with_log(config.audit.settings()))
 }
 
 /// Who acts: as said, the user behind sudo(8), or the user id.
 pub(super) fn actor(act: &ActArgs) -> String {
-    let behind_sudo = || std::env::var("SUDO_USER").ok().filter(|name| !name.is_empty());
-    act.actor
-        .clone()
-        .or_else(behind_sudo)
-        .unwrap_or_else(|| format!("uid:{}", nix::unistd::getuid()))
+    act.actor.clone().unwrap_or_else(super::acts::actor)
 }
 
 fn done(act: &ActArgs, id: &str, what: &str, more: &Value) -> Result<ExitCode, Failure> {

@@ -1,5 +1,6 @@
 //! The command line: one subcommand a file. stdout is data, stderr is for people.
 
+mod acts;
 mod args;
 mod audit;
 mod ca;

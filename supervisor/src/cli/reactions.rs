@@ -9,9 +9,9 @@ use serde_json::json;
 
 use super::args::{ReactionsArgs, ReactionsCommand};
 use super::output::{Table, json as print_json, text_out};
-use super::{Failure, admitted};
+use super::{Failure, acts, admitted};
 use crate::admit::Rules;
-use crate::record::audit::{AuditLog, AuditLogError, Event, EventType, Subject};
+use crate::record::audit::EventType;
 use crate::record::escape::visible;
 use crate::state::Dirs;
 use crate::state::disabled::{self, Disabled};
@@ -52,23 +52,10 @@ fn clear(id: &str, dirs: &Dirs) -> Result<ExitCode, Failure> {
             .hint("sandboxctl reactions list".to_owned()));
     };
     // First the record: an extension must not be enabled without one.
-    record(id, &entry, dirs)
-        .map_err(|error| Failure::new(&error).hint(error.hint().map(str::to_owned)))?;
+    let data = json!({ "cleared": entry });
+    acts::record(dirs, id, EventType::Reaction, Severity::Warning, &data)?;
     disabled::enable(&dirs.state, id).map_err(Failure::new)?;
     text_out(&format!("{id} may run again\n"))
-}
-
-fn record(id: &str, entry: &Disabled, dirs: &Dirs) -> Result<(), AuditLogError> {
-    let subject = Subject {
-        ext: id.to_owned(),
-        actor: format!("uid:{}", nix::unistd::getuid()),
-        ..Subject::default()
-    };
-    let data = json!({ "cleared": entry });
-    let now = std::time::SystemTime::now();
-    let event = Event::new(EventType::Reaction, Severity::Warning, now, &data)?;
-    AuditLog::open(&dirs.state.join("audit"), &subject)?.append(&[event])?;
-    Ok(())
 }
 
 /// Rules as a table: name, what follows, when, for whom.

@@ -86,7 +86,7 @@ struct KeyArgs {
 /// Arguments of `verify`.
 #[derive(Debug, Args)]
 pub(super) struct VerifyArgs {
-    /// Folder with extension.toml
+    /// Folder with extension.toml, .sbx file, or sha256:DIGEST of a stored bundle
     bundle: PathBuf,
     /// Print JSON
     #[arg(long)]
@@ -241,7 +241,7 @@ struct Verified<'a> {
 }
 
 pub(super) fn verify(args: &VerifyArgs, dirs: &Dirs) -> Result<ExitCode, Failure> {
-    let found = folder::verify_folder(&args.bundle, &dirs.config, SystemTime::now())
+    let found = folder::verify_bundle(&args.bundle, dirs, SystemTime::now())
         .map_err(|error| of_folder(&error))?;
     let answer = Verified {
         extension_id: &found.manifest.id,

@@ -6,13 +6,16 @@ use std::time::SystemTime;
 
 use clap::{Args, Subcommand, ValueEnum};
 use policies::digest::Digest;
+use policies::violation::Severity;
 use serde::Serialize;
+use serde_json::json;
 
-use super::Failure;
 use super::ca::day;
-use super::output::{Table, json, text_out};
+use super::output::{Table, json as print_json, text_out};
 use super::signing::{certificates, read};
+use super::{Failure, acts};
 use crate::exit;
+use crate::record::audit::EventType;
 use crate::state::Dirs;
 use crate::trust::anchors::{
     Denied, EntryKind, Publisher, PublisherStatus, TrustStore, TrustStoreError,
@@ -44,7 +47,8 @@ enum TrustCommand {
     },
 }
 
-#[derive(Debug, Subcommand)]
+#[derive(Debug, Subcommand, Serialize)]
+#[serde(tag = "what", rename_all = "kebab-case", rename_all_fields = "camelCase")]
 enum Add {
     /// A root certificate
     Issuer {
@@ -94,7 +98,8 @@ enum Add {
     },
 }
 
-#[derive(Debug, Subcommand)]
+#[derive(Debug, Subcommand, Serialize)]
+#[serde(tag = "what", rename_all = "kebab-case", rename_all_fields = "camelCase")]
 enum Remove {
     /// A root certificate
     Issuer {
@@ -124,7 +129,8 @@ enum Remove {
 }
 
 /// `--status`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, Serialize)]
+#[serde(rename_all = "kebab-case")]
 enum Status {
     /// Nobody has checked who they are
     Unverified,
@@ -155,11 +161,12 @@ fn failed(error: &TrustStoreError) -> Failure {
 pub(super) fn main(args: &TrustArgs, dirs: &Dirs) -> Result<ExitCode, Failure> {
     match &args.command {
         TrustCommand::Add(add) => {
-            let path = add_entry(add, &dirs.config)?;
+            let path = add_entry(add, dirs)?;
             eprintln!("wrote {}", path.display());
             Ok(ExitCode::SUCCESS)
         }
         TrustCommand::Remove(remove) => {
+            put_on_record(dirs, "remove", remove)?;
             remove_entry(remove, &dirs.config).map_err(|error| failed(&error))?;
             Ok(ExitCode::SUCCESS)
         }
@@ -167,7 +174,17 @@ pub(super) fn main(args: &TrustArgs, dirs: &Dirs) -> Result<ExitCode, Failure> {
     }
 }
 
-fn add_entry(add: &Add, config: &Path) -> Result<PathBuf, Failure> {
+/// Before it is done: whom the host trusts must not change without a record.
+fn put_on_record(dirs: &Dirs, act: &str, entry: &impl Serialize) -> Result<(), Failure> {
+    let data = json!({ "act": act, "entry": entry });
+    acts::record(dirs, "", EventType::TrustChanged, Severity::Warning, &data)
+}
+
+fn add_entry(add: &Add, dirs: &Dirs) -> Result<PathBuf, Failure> {
+    let config = &dirs.config;
+    if !matches!(add, Add::Issuer { .. }) {
+        put_on_record(dirs, "add", add)?;
+    }
     let written = match add {
         Add::Issuer { file } => {
             let found = certificates(file)?;
@@ -179,6 +196,10 @@ fn add_entry(add: &Add, config: &Path) -> Result<PathBuf, Failure> {
                 "compare with its publisher: SHA-256 fingerprint {}",
                 certificate.fingerprint()
             );
+            let (sha256, subject) = (certificate.fingerprint(), certificate.subject());
+            let entry =
+                json!({ "what": "issuer", "file": file, "sha256": sha256, "subject": subject });
+            put_on_record(dirs, "add", &entry)?;
             TrustStore::add_issuer(config, certificate, SystemTime::now())
         }
         Add::Crl { file } => {
@@ -283,7 +304,7 @@ fn list(config: &Path, as_json: bool) -> Result<ExitCode, Failure> {
         publishers: publishers.collect(),
         denied: store.denied(),
     };
-    if as_json { json(&listing) } else { text_out(&render(&listing)) }
+    if as_json { print_json(&listing) } else { text_out(&render(&listing)) }
 }
 
 fn render(listing: &Listing<'_>) -> String {

@@ -14,7 +14,7 @@ use rusqlite::{Connection, Transaction, TransactionBehavior};
 use serde_json::{Value, json};
 
 use super::{RegistryError, moment, open};
-use crate::record::audit::{AuditLog, AuditLogError, Event, EventType, Subject};
+use crate::record::audit::{AuditLog, AuditLogError, Event, EventType, Settings, Subject, seal};
 
 /// The registry, open for acts of one actor.
 #[derive(Debug)]
@@ -23,6 +23,7 @@ pub struct Editor {
     path: PathBuf,
     audit: PathBuf,
     actor: String,
+    settings: Settings,
 }
 
 /// What goes on record with an act.
@@ -68,7 +69,14 @@ impl Editor {
             path: open::path(state),
             audit: state.join("audit"),
             actor: actor.to_owned(),
+            settings: Settings::default(),
         })
+    }
+
+    /// How the audit log is kept, and where its events are forwarded to.
+    #[must_use]
+    pub fn with_log(self, settings: Settings) -> Self {
+        Self { settings, ..self }
     }
 
     /// Who acts.
@@ -133,19 +141,26 @@ impl Editor {
                 run: String::new(),
                 actor: self.actor.clone(),
             };
-            let mut opened = AuditLog::open(&self.audit, &subject)?;
-            let seq = opened.append(&events)?;
+            let mut opened = AuditLog::open_with(&self.audit, &subject, &self.settings)?;
+            let seq = opened.append_durably(&events)?;
             log = Some((opened, seq));
         }
-        let Err(error) = tx.commit() else {
-            return Ok(value);
-        };
+        let committed = tx.commit().map_err(|error| {
+            let reason = error.to_string();
+            (failed(error), reason)
+        });
         if let Some((mut log, seq)) = log {
-            let data =
-                json!({ "events": events.len(), "lastSeq": seq, "reason": error.to_string() });
-            let undone = Event::new(EventType::ActUndone, Severity::Warning, at, &data)?;
-            log.append(&[undone])?;
+            if let Err((_, reason)) = &committed {
+                let data = json!({ "events": events.len(), "lastSeq": seq, "reason": reason });
+                let undone = Event::new(EventType::ActUndone, Severity::Warning, at, &data)?;
+                log.append_durably(&[undone])?;
+            }
+            let forwarded = log.finish_forwarding();
+            if let Err(error) = seal::after_run(&mut log, forwarded.as_ref(), SystemTime::now) {
+                // The act is done and on record; whoever uses the log next signs what this one could not.
+                tracing::warn!(%error, "the audit log was not sealed");
+            }
         }
-        Err(failed(error))
+        committed.map(|()| value).map_err(|(error, _)| error)
     }
 }

@@ -14,13 +14,15 @@ use policies::digest::Digest;
 use policies::manifest::Manifest;
 
 use super::anchors::{TrustStore, TrustStoreError};
+use super::bundle::vet;
 use super::certificate::Certificate;
 use super::code::Refusal;
 use super::signer::{SignError, Signer};
 use super::verify::{Claim, Integrity, Verification, leaf_checks, verify};
 use super::{cms, files};
 use crate::bundle::listed::{FilesError, scan};
-use crate::bundle::{self, BundleError, open_folder};
+use crate::bundle::{self, Bundle, BundleError, Purpose, open_folder};
+use crate::state::Dirs;
 
 /// The file list.
 pub const MANIFEST: &str = "MANIFEST";
@@ -148,6 +150,32 @@ pub struct VerifiedFolder {
     pub digest: Digest,
     /// Every check.
     pub verification: Verification,
+}
+
+/// Verifies a bundle against what the host trusts: a folder, an `.sbx`, or `sha256:DIGEST` for one in the store.
+///
+/// # Errors
+/// [`FolderError`]; what is wrong with the bundle's signature is no error but a verdict. An archive whose files are not
+/// what its list says is an error: it is read no further.
+pub fn verify_bundle(
+    path: &Path,
+    dirs: &Dirs,
+    now: SystemTime,
+) -> Result<VerifiedFolder, FolderError> {
+    if path.is_dir() {
+        return verify_folder(path, &dirs.config, now);
+    }
+    let bundle = Bundle::open(path, &dirs.state, Purpose::Look)?;
+    let name = bundle.manifest_path().display().to_string();
+    let manifest = Manifest::parse(&name, bundle.manifest()).map_err(FolderError::Manifest)?;
+    let vetted = vet(&bundle, &manifest, &dirs.config, now)?;
+    match (vetted.verification, bundle.listed()) {
+        (Some(verification), Some(listed)) => {
+            Ok(VerifiedFolder { digest: listed.digest, manifest, verification })
+        }
+        // Only a folder has no list.
+        _ => verify_folder(path, &dirs.config, now),
+    }
 }
 
 /// Verifies a folder against what the host trusts.

@@ -8,6 +8,7 @@
 //! with one write. The text of `lock` names the last segment and is only a shortcut: without it the directory is searched.
 //! A closed segment gets a signed checkpoint beside it ([`seal`]), which stays when the segment is pruned.
 
+pub mod act;
 mod append;
 pub mod checkpoint;
 pub mod export;
@@ -131,6 +132,8 @@ pub enum EventType {
     SealFailed,
     /// The log itself: segments are removed because they are older than what is kept.
     Pruned,
+    /// Whom or what this host trusts or denies is about to change.
+    TrustChanged,
     /// The signature of a bundle that is about to run is valid.
     SignatureVerified,
     /// The signature of a bundle that was to run is not valid.
@@ -183,6 +186,7 @@ impl EventType {
             Self::Sealed => "audit.sealed",
             Self::SealFailed => "audit.seal-failed",
             Self::Pruned => "audit.pruned",
+            Self::TrustChanged => "trust.changed",
             Self::SignatureVerified => "signature.verified",
             Self::SignatureFailed => "signature.failed",
             Self::Registration => "registration",
