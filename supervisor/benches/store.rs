@@ -8,14 +8,20 @@ use std::fs;
 use std::io::BufWriter;
 use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
-use std::time::Instant;
+use std::time::{Instant, SystemTime};
 
 use nix::sched::{CpuSet, sched_getaffinity, sched_setaffinity};
 use nix::unistd::Pid;
 use policies::files::FileList;
-use sandboxctl::bundle::archive;
+use policies::manifest::Manifest;
 use sandboxctl::bundle::listed::{Listed, scan};
 use sandboxctl::bundle::store::{Source, Store};
+use sandboxctl::bundle::{Bundle, Purpose, archive};
+use sandboxctl::trust::anchors::TrustStore;
+use sandboxctl::trust::api::{CertificateAuthority, CodeSigner};
+use sandboxctl::trust::ca::Settings;
+use sandboxctl::trust::signer::{FileSigner, KeyBits, Passphrase, Signer};
+use sandboxctl::trust::vet;
 
 type Result<T> = std::result::Result<T, Box<dyn Error>>;
 
@@ -32,10 +38,54 @@ fn main() -> Result<()> {
     }
     let bundle = folder.join("bundle");
     make(&bundle)?;
-    let measured = measure(&folder, &bundle);
+    let measured = measure(&folder, &bundle).and_then(|()| signed(&folder));
     fs::remove_dir_all(&folder)?;
     measured
 }
+
+/// A small signed bundle in the store, with everything that a launch does about its trust.
+fn signed(folder: &Path) -> Result<()> {
+    let (bundle, config) = (folder.join("signed"), folder.join("config"));
+    fs::create_dir_all(&bundle)?;
+    fs::write(bundle.join("extension.toml"), MANIFEST)?;
+    fs::write(bundle.join("main.sh"), "echo hello\n")?;
+    let settings = Settings { bits: KeyBits::Rsa3072, ..Settings::default() };
+    let passphrase = Passphrase::new("secret");
+    let mut authority =
+        CertificateAuthority::create_with(&folder.join("ca"), &settings, passphrase)?;
+    let key = FileSigner::generate(KeyBits::Rsa3072)?;
+    let chain = authority.issue("bench", "bench", key.spki_der(), 365)?;
+    let made = CodeSigner::new(key, &chain)?.sign_bundle(&bundle)?;
+    let (anchors, now) = (authority.trust_store()?, SystemTime::now());
+    for issuer in anchors.issuers() {
+        TrustStore::add_issuer(&config, issuer, now)?;
+    }
+    for crl in anchors.crls() {
+        TrustStore::add_crl(&config, crl)?;
+    }
+    drop(Bundle::open(&bundle, folder, Purpose::Run)?);
+    let stored = PathBuf::from(format!("sha256:{}", made.digest));
+    let manifest =
+        Manifest::parse("extension.toml", MANIFEST.as_bytes()).map_err(|all| all.to_string())?;
+    let mut launch = || {
+        let bundle = Bundle::open(&stored, folder, Purpose::Run)?;
+        let vetted = vet(&bundle, &manifest, &config, now)?;
+        if vetted.facts.refusals.is_empty() { Ok(()) } else { Err("it is refused".into()) }
+    };
+    let what =
+        "a signed bundle of 2 files at launch: store, trust, signature, chain, revocation, us";
+    times(what, 1e6, LAUNCHES, &mut launch)
+}
+
+const MANIFEST: &str = r#"[extension]
+id = "bench.signed"
+name = "signed"
+version = "1.0.0"
+publisher = "bench"
+tier = "professional"
+[run]
+command = ["bash", "main.sh"]
+"#;
 
 /// Files that do not compress to nothing: half of each is noise.
 fn make(bundle: &Path) -> Result<()> {

@@ -31,7 +31,7 @@ const STATUS_WORDS: usize = 11;
 /// `struct audit_rule_data` without its buffer: flags, action, field count, and four arrays of 64 words, buffer length.
 const RULE_WORDS: usize = 3 + 4 * 64 + 1;
 /// How long the kernel may take for a status reply, which a kernel thread sends.
-const REPLY_WITHIN: Duration = Duration::from_secs(1);
+const REPLY_WITHIN: Duration = Duration::from_secs(10);
 
 /// The audit state of the host.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
