@@ -7,9 +7,12 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use policies::digest::{Digest, NoDigest};
 
+/// Of help texts, in columns.
+pub(super) const WIDTH: usize = 100;
+
 /// Runs untrusted extensions in a full sandbox and records what they try.
 #[derive(Debug, Parser)]
-#[command(version, max_term_width = 100, propagate_version = true)]
+#[command(version, max_term_width = WIDTH, propagate_version = true)]
 #[command(after_help = "\
 Exit codes of `run`: the extension's own; 124 timed out; 125 the supervisor or a layer failed;
 126 refused by policy; 127 entry command not found; 128+n ended by signal n (137: a limit or a rule).

@@ -30,14 +30,16 @@ mod top;
 
 use std::process::ExitCode;
 
-use clap::{CommandFactory, Parser};
+use clap::{Args, CommandFactory, FromArgMatches, Parser};
 
 pub use args::Cli;
-use args::Command;
+use args::{Command, RunArgs};
 
 use crate::admit::AdmitError;
 use crate::exit;
 use crate::state::Dirs;
+
+const VERSION: &str = env!("CARGO_PKG_VERSION");
 
 /// A command that failed: what to print, and what to do about it.
 #[derive(Debug)]
@@ -65,10 +67,10 @@ impl Failure {
 /// Parses the arguments, runs the command, prints what failed; the only place that does.
 #[must_use]
 pub fn main() -> ExitCode {
-    let cli = Cli::parse();
+    let command = command();
     log();
     let dirs = Dirs::from_environment(|name| std::env::var_os(name));
-    match dispatch(cli.command, &dirs) {
+    match dispatch(command, &dirs) {
         Ok(code) => code,
         Err(failure) => {
             eprintln!("sandboxctl: {}", failure.message);
@@ -77,6 +79,23 @@ pub fn main() -> ExitCode {
             }
             ExitCode::from(failure.code)
         }
+    }
+}
+
+/// What is to be done. A launch pays for the arguments of `run` only: the others are many, and building all of them takes
+/// longer than deciding on a bundle.
+fn command() -> Command {
+    let mut words = std::env::args_os();
+    if words.nth(1).is_none_or(|word| word != "run") {
+        return Cli::parse().command;
+    }
+    let run =
+        clap::Command::new("sandboxctl-run").bin_name("sandboxctl run").max_term_width(args::WIDTH);
+    let run = RunArgs::augment_args(run).about("Run an extension in its sandbox").version(VERSION);
+    let parsed = run.get_matches_from(std::iter::once("run".into()).chain(words));
+    match RunArgs::from_arg_matches(&parsed) {
+        Ok(run) => Command::Run(run),
+        Err(error) => error.exit(),
     }
 }
 
