@@ -4,6 +4,8 @@ use std::borrow::Cow;
 
 use syscalls::{Sysno, x86};
 
+use super::decode::names::{self, Names};
+
 /// `AUDIT_ARCH_X86_64`: `EM_X86_64`, 64 bit, little endian.
 const AUDIT_ARCH_X86_64: u32 = 0xc000_003e;
 /// `AUDIT_ARCH_I386`: `EM_386`, little endian.
@@ -77,9 +79,9 @@ pub fn detail(nr: i32, args: &[u64; 6]) -> Cow<'static, str> {
         Sysno::socket | Sysno::socketpair => socket(args[0], args[1]),
         Sysno::clone | Sysno::unshare => namespaces(args[0]),
         Sysno::setns => namespaces(args[1]),
-        Sysno::ioctl => named(&IOCTLS, low(args[1]), "ioctl"),
-        Sysno::prctl => named(&PRCTLS, low(args[0]), "PR"),
-        Sysno::ptrace => named(&PTRACES, low(args[0]), "PTRACE"),
+        Sysno::ioctl => named(names::IOCTL, low(args[1]), "ioctl"),
+        Sysno::prctl => named(names::PRCTL, low(args[0]), "PR"),
+        Sysno::ptrace => named(names::PTRACE, low(args[0]), "PTRACE"),
         Sysno::personality => format!("{:#x}", low(args[0])).into(),
         _ => "".into(),
     }
@@ -90,17 +92,17 @@ fn low(arg: u64) -> u64 {
     arg & 0xffff_ffff
 }
 
-fn named(table: &[(u64, &'static str)], value: u64, prefix: &'static str) -> Cow<'static, str> {
+fn named(table: Names, value: u64, prefix: &'static str) -> Cow<'static, str> {
     table
         .iter()
-        .find(|(number, _)| *number == value)
+        .find(|(number, _)| u64::from(*number) == value)
         .map_or_else(|| format!("{prefix} {value:#x}").into(), |(_, name)| (*name).into())
 }
 
 fn socket(family: u64, kind: u64) -> Cow<'static, str> {
-    let family = named(&FAMILIES, low(family), "AF");
+    let family = named(names::FAMILY, low(family), "AF");
     // The upper bits are SOCK_CLOEXEC and SOCK_NONBLOCK.
-    match named(&SOCKET_TYPES, kind & 0xf, "SOCK") {
+    match named(names::SOCKET_TYPES, kind & 0xf, "SOCK") {
         Cow::Borrowed(kind) => format!("{family} {kind}").into(),
         Cow::Owned(_) => family,
     }
@@ -129,81 +131,6 @@ const NAMESPACES: [(u64, &str); 8] = [
     (0x2000_0000, "CLONE_NEWPID"),
     (0x4000_0000, "CLONE_NEWNET"),
     (0x0000_0080, "CLONE_NEWTIME"),
-];
-
-const FAMILIES: [(u64, &str); 18] = [
-    (0, "AF_UNSPEC"),
-    (1, "AF_UNIX"),
-    (2, "AF_INET"),
-    (3, "AF_AX25"),
-    (9, "AF_X25"),
-    (10, "AF_INET6"),
-    (15, "AF_KEY"),
-    (16, "AF_NETLINK"),
-    (17, "AF_PACKET"),
-    (21, "AF_RDS"),
-    (29, "AF_CAN"),
-    (30, "AF_TIPC"),
-    (31, "AF_BLUETOOTH"),
-    (38, "AF_ALG"),
-    (40, "AF_VSOCK"),
-    (42, "AF_QIPCRTR"),
-    (43, "AF_SMC"),
-    (44, "AF_XDP"),
-];
-
-const SOCKET_TYPES: [(u64, &str); 6] = [
-    (1, "SOCK_STREAM"),
-    (2, "SOCK_DGRAM"),
-    (3, "SOCK_RAW"),
-    (4, "SOCK_RDM"),
-    (5, "SOCK_SEQPACKET"),
-    (10, "SOCK_PACKET"),
-];
-
-const IOCTLS: [(u64, &str); 12] = [
-    (0x5412, "TIOCSTI"),
-    (0x541c, "TIOCLINUX"),
-    (0x540e, "TIOCSCTTY"),
-    (0x541d, "TIOCCONS"),
-    (0x5423, "TIOCSETD"),
-    (0x5401, "TCGETS"),
-    (0x5402, "TCSETS"),
-    (0x5413, "TIOCGWINSZ"),
-    (0x5452, "FIOASYNC"),
-    (0x8933, "SIOCGIFINDEX"),
-    (0x4008_6602, "FS_IOC_SETFLAGS"),
-    (0x4004_9409, "FICLONE"),
-];
-
-const PRCTLS: [(u64, &str); 18] = [
-    (1, "PR_SET_PDEATHSIG"),
-    (4, "PR_SET_DUMPABLE"),
-    (8, "PR_SET_KEEPCAPS"),
-    (22, "PR_SET_SECCOMP"),
-    (24, "PR_CAPBSET_DROP"),
-    (26, "PR_SET_TSC"),
-    (28, "PR_SET_SECUREBITS"),
-    (33, "PR_MCE_KILL"),
-    (35, "PR_SET_MM"),
-    (36, "PR_SET_CHILD_SUBREAPER"),
-    (38, "PR_SET_NO_NEW_PRIVS"),
-    (41, "PR_SET_THP_DISABLE"),
-    (47, "PR_CAP_AMBIENT"),
-    (53, "PR_SET_SPECULATION_CTRL"),
-    (59, "PR_SET_SYSCALL_USER_DISPATCH"),
-    (62, "PR_SCHED_CORE"),
-    (0x5961_6d61, "PR_SET_PTRACER"),
-    (0x5356_4d41, "PR_SET_VMA"),
-];
-
-const PTRACES: [(u64, &str); 6] = [
-    (0, "PTRACE_TRACEME"),
-    (2, "PTRACE_PEEKDATA"),
-    (5, "PTRACE_POKEDATA"),
-    (16, "PTRACE_ATTACH"),
-    (0x4206, "PTRACE_SEIZE"),
-    (12, "PTRACE_GETREGS"),
 ];
 
 #[cfg(test)]

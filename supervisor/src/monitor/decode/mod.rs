@@ -5,7 +5,7 @@
 //! only the first call of a kind, so a flood costs nothing more.
 
 mod memory;
-mod names;
+pub(super) mod names;
 mod table;
 
 use nix::unistd::Pid;

@@ -1,7 +1,7 @@
 //! Numbers of the kernel's headers by name.
 
 /// Numbers and their names.
-pub(super) type Names = &'static [(u32, &'static str)];
+pub(in super::super) type Names = &'static [(u32, &'static str)];
 
 /// `MS_*`, mount(2).
 pub(super) const MOUNT: Names = &[
@@ -81,7 +81,7 @@ pub(super) const OPEN: Names = &[
 ];
 
 /// `SOCK_*`, socket(2).
-pub(super) const SOCKET_TYPES: Names = &[
+pub(in super::super) const SOCKET_TYPES: Names = &[
     (1, "SOCK_STREAM"),
     (2, "SOCK_DGRAM"),
     (3, "SOCK_RAW"),
@@ -124,7 +124,7 @@ pub(super) const NETLINK_PROTOCOLS: Names = &[
 ];
 
 /// `AF_*`, socket(2).
-pub(super) const FAMILY: Names = &[
+pub(in super::super) const FAMILY: Names = &[
     (0, "AF_UNSPEC"),
     (1, "AF_UNIX"),
     (2, "AF_INET"),
@@ -146,7 +146,7 @@ pub(super) const FAMILY: Names = &[
 ];
 
 /// `PTRACE_*`, ptrace(2).
-pub(super) const PTRACE: Names = &[
+pub(in super::super) const PTRACE: Names = &[
     (0, "PTRACE_TRACEME"),
     (1, "PTRACE_PEEKTEXT"),
     (2, "PTRACE_PEEKDATA"),
@@ -181,7 +181,7 @@ pub(super) const KCMP: Names = &[
 ];
 
 /// `PR_*`, prctl(2).
-pub(super) const PRCTL: Names = &[
+pub(in super::super) const PRCTL: Names = &[
     (1, "PR_SET_PDEATHSIG"),
     (4, "PR_SET_DUMPABLE"),
     (8, "PR_SET_KEEPCAPS"),
@@ -203,7 +203,7 @@ pub(super) const PRCTL: Names = &[
 ];
 
 /// ioctl(2) of terminals, sockets and files.
-pub(super) const IOCTL: Names = &[
+pub(in super::super) const IOCTL: Names = &[
     (0x5412, "TIOCSTI"),
     (0x541c, "TIOCLINUX"),
     (0x540e, "TIOCSCTTY"),
