@@ -180,7 +180,7 @@ use policies::decision::{Decision, DeniedPermission, DevMode, PolicyViolation};
 use policies::permission::Permission;
 use serde::Serialize;
 
-use crate::admit::{AdmitError, Rules};
+use crate::admit::{AdmitError, Decided, Rules};
 use crate::bundle::Purpose;
 use crate::launch::{self, Finished, LaunchError, Options};
 use crate::registry::{Editor, Registered, Registry, RegistryError, Usage};
@@ -275,10 +275,7 @@ impl SecurityManager {
     /// # Errors
     /// [`ManagerError`]: nothing of it ran, or nothing certain can be said.
     pub fn execute(&self, id: &str, options: &Options) -> Result<Finished, ManagerError> {
-        let (_, digest) = self.registry()?.manifest(id)?;
-        let stored = format!("sha256:{digest}");
-        let rules = Rules::load(&self.dirs)?;
-        let decided = rules.decide(Path::new(&stored), options.dev, Purpose::Run)?;
+        let (rules, decided) = self.decided(id, options.dev, Purpose::Run)?;
         launch::run(decided, &rules, &self.dirs, options).map_err(|failed| failed.error.into())
     }
 
@@ -364,9 +361,19 @@ impl SecurityManager {
     }
 
     fn decide(&self, id: &str) -> Result<Decision, ManagerError> {
+        Ok(self.decided(id, DevMode::Off, Purpose::Look)?.1.decision)
+    }
+
+    /// On the bundle that was registered last, by its digest: an id could be a path, too.
+    fn decided(
+        &self,
+        id: &str,
+        dev: DevMode,
+        purpose: Purpose,
+    ) -> Result<(Rules, Decided), ManagerError> {
         let (_, digest) = self.registry()?.manifest(id)?;
-        let stored = format!("sha256:{digest}");
         let rules = Rules::load(&self.dirs)?;
-        Ok(rules.decide(Path::new(&stored), DevMode::Off, Purpose::Look)?.decision)
+        let decided = rules.decide(Path::new(&format!("sha256:{digest}")), dev, purpose)?;
+        Ok((rules, decided))
     }
 }
