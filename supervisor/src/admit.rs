@@ -138,7 +138,7 @@ impl Rules {
         let manifest = Manifest::parse_for(&name, bundle.manifest(), &self.policies)
             .map_err(AdmitError::Manifest)?;
         let mut facts = facts(&registry, &bundle, &manifest, now)?;
-        if bundle.listed().is_none() && is_known(&facts) {
+        if bundle.statement().is_none() && is_known(&facts) {
             bundle = bundle.with_list(&manifest, &self.state, purpose)?;
             facts = self::facts(&registry, &bundle, &manifest, now)?;
         }
@@ -177,7 +177,7 @@ fn facts(
     manifest: &Manifest,
     now: SystemTime,
 ) -> Result<RegistryFacts, RegistryError> {
-    let digest = bundle.listed().map(|listed| &listed.digest);
+    let digest = bundle.statement().map(|statement| statement.text.digest());
     registry.facts(&manifest.id, digest, &manifest.version, now)
 }
 

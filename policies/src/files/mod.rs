@@ -90,11 +90,39 @@ pub struct Entry {
     pub path: String,
 }
 
+/// What a list is of: the lines before its files.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ListHead {
+    id: String,
+    version: Version,
+}
+
+impl ListHead {
+    /// Reads the head of a list and none of its files.
+    ///
+    /// # Errors
+    /// [`FileListError`] of one of the lines of the head.
+    pub fn parse(bytes: &[u8]) -> Result<Self, FileListError> {
+        parse::head(bytes)
+    }
+
+    /// The extension; equal to the id in `extension.toml`, or the bundle is refused.
+    #[must_use]
+    pub fn id(&self) -> &str {
+        &self.id
+    }
+
+    /// Its version; equal to the version in `extension.toml`, or the bundle is refused.
+    #[must_use]
+    pub const fn version(&self) -> &Version {
+        &self.version
+    }
+}
+
 /// The files of a bundle, complete and sorted: what is not listed does not belong to it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FileList {
-    id: String,
-    version: Version,
+    head: ListHead,
     entries: Vec<Entry>,
 }
 
@@ -114,7 +142,7 @@ impl FileList {
             check_path(entry.path.as_bytes())
                 .map_err(|source| FileListError::Path { line, source })?;
         }
-        let list = Self { id, version, entries };
+        let list = Self { head: ListHead { id, version }, entries };
         // An id with a line feed in it could read as something else.
         if Self::parse(&list.render())? == list { Ok(list) } else { Err(FileListError::Id) }
     }
@@ -127,16 +155,10 @@ impl FileList {
         parse::parse(bytes)
     }
 
-    /// The extension that it is of; equal to the id in `extension.toml`, or the bundle is refused.
+    /// What it is of.
     #[must_use]
-    pub fn id(&self) -> &str {
-        &self.id
-    }
-
-    /// The version that it is of; equal to the version in `extension.toml`, or the bundle is refused.
-    #[must_use]
-    pub const fn version(&self) -> &Version {
-        &self.version
+    pub const fn head(&self) -> &ListHead {
+        &self.head
     }
 
     /// The files, sorted by path.
@@ -174,7 +196,7 @@ impl FileList {
     /// The text of the file `MANIFEST`.
     #[must_use]
     pub fn render(&self) -> Vec<u8> {
-        let mut text = format!("{MAGIC}\nid {}\nversion {}\n", self.id, self.version);
+        let mut text = format!("{MAGIC}\nid {}\nversion {}\n", self.head.id, self.head.version);
         for Entry { mode, size, sha256, path } in &self.entries {
             // Writing to a String cannot fail.
             writeln!(text, "{mode} {size} {sha256} {path}").unwrap_or_default();

@@ -3,8 +3,8 @@
 use semver::Version;
 
 use super::{
-    Entry, FileList, FileMode, MAGIC, MAX_FILE_BYTES, MAX_FILES, MAX_LIST_BYTES, MAX_TOTAL_BYTES,
-    PathError, Paths,
+    Entry, FileList, FileMode, ListHead, MAGIC, MAX_FILE_BYTES, MAX_FILES, MAX_LIST_BYTES,
+    MAX_TOTAL_BYTES, PathError, Paths,
 };
 use crate::digest::{Digest, NoDigest};
 use crate::manifest::{fits_version, is_id};
@@ -134,11 +134,11 @@ impl FileListError {
     }
 }
 
-pub(super) fn parse(bytes: &[u8]) -> Result<FileList, FileListError> {
-    if bytes.len() > MAX_LIST_BYTES {
-        return Err(FileListError::TooLarge);
-    }
-    let mut lines = Lines { rest: bytes, number: 0 };
+pub(super) fn head(bytes: &[u8]) -> Result<ListHead, FileListError> {
+    head_of(&mut Lines::of(bytes)?)
+}
+
+fn head_of(lines: &mut Lines<'_>) -> Result<ListHead, FileListError> {
     if lines.next()? != Some(MAGIC.as_bytes()) {
         return Err(FileListError::Magic);
     }
@@ -147,6 +147,12 @@ pub(super) fn parse(bytes: &[u8]) -> Result<FileList, FileListError> {
     let version = lines.next()?.and_then(|line| word(line, b"version "));
     let version = version.filter(|text| fits_version(text)).and_then(parse_version);
     let version = version.ok_or(FileListError::Version)?;
+    Ok(ListHead { id, version })
+}
+
+pub(super) fn parse(bytes: &[u8]) -> Result<FileList, FileListError> {
+    let mut lines = Lines::of(bytes)?;
+    let head = head_of(&mut lines)?;
     let mut entries: Vec<Entry> = Vec::new();
     let (mut paths, mut total) = (Paths::new(), 0_u64);
     while let Some(text) = lines.next()? {
@@ -166,11 +172,7 @@ pub(super) fn parse(bytes: &[u8]) -> Result<FileList, FileListError> {
         }
         entries.push(Entry { path: path.to_owned(), ..entry });
     }
-    if entries.is_empty() {
-        Err(FileListError::NoFiles)
-    } else {
-        Ok(FileList { id, version, entries })
-    }
+    if entries.is_empty() { Err(FileListError::NoFiles) } else { Ok(FileList { head, entries }) }
 }
 
 /// An entry without its path, and the path.
@@ -221,6 +223,13 @@ struct Lines<'a> {
 }
 
 impl<'a> Lines<'a> {
+    fn of(bytes: &'a [u8]) -> Result<Self, FileListError> {
+        if bytes.len() > MAX_LIST_BYTES {
+            return Err(FileListError::TooLarge);
+        }
+        Ok(Self { rest: bytes, number: 0 })
+    }
+
     /// The next line without its end.
     fn next(&mut self) -> Result<Option<&'a [u8]>, FileListError> {
         if self.rest.is_empty() {

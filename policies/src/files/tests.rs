@@ -211,7 +211,16 @@ fn a_list_can_be_asked() {
     assert_eq!(list.total_bytes(), 6);
     assert_eq!(list.get("a/b/c").unwrap().mode, FileMode::Executable);
     assert_eq!(list.get("a/b"), None);
-    assert_eq!((list.id(), list.version().to_string().as_str()), ("acme.hello", "1.2.3"));
+    let head = list.head();
+    assert_eq!((head.id(), head.version().to_string().as_str()), ("acme.hello", "1.2.3"));
+    // The head is read the same without the files, whatever they are.
+    let mut text = list.render();
+    text.extend_from_slice(b"0644 no file\n");
+    assert_eq!(ListHead::parse(&text).as_ref(), Ok(head));
+    assert_eq!(
+        ListHead::parse(b"sandboxctl-manifest 1\nid acme.hello\n"),
+        Err(FileListError::Version)
+    );
 }
 
 #[test]

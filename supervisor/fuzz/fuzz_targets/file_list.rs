@@ -2,11 +2,12 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use policies::files::FileList;
+use policies::files::{FileList, ListHead};
 
 fuzz_target!(|input: &[u8]| {
     if let Ok(list) = FileList::parse(input) {
         assert_eq!(list.render(), input, "one list, one text, one digest");
+        assert_eq!(ListHead::parse(input).as_ref(), Ok(list.head()), "one head");
         for entry in list.entries() {
             let path = &entry.path;
             assert!(

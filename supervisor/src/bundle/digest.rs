@@ -42,6 +42,33 @@ pub fn sha256(bytes: &[u8]) -> Digest {
     hasher.finish()
 }
 
+/// Bytes and their digest, which is computed once.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Hashed {
+    bytes: Vec<u8>,
+    digest: Digest,
+}
+
+impl Hashed {
+    /// Of these bytes.
+    #[must_use]
+    pub fn new(bytes: Vec<u8>) -> Self {
+        Self { digest: sha256(&bytes), bytes }
+    }
+
+    /// The bytes.
+    #[must_use]
+    pub fn bytes(&self) -> &[u8] {
+        &self.bytes
+    }
+
+    /// Their digest.
+    #[must_use]
+    pub const fn digest(&self) -> &Digest {
+        &self.digest
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -9,26 +9,50 @@ use nix::fcntl::AtFlags;
 use nix::sys::stat::{FileStat, fstatat};
 use policies::digest::Digest;
 use policies::files::{
-    Entry, FILE_LIST, FileList, FileListError, MAX_LIST_BYTES, MAX_SIGNATURE_BYTES, SIGNATURE,
+    Entry, FILE_LIST, FileList, FileListError, ListHead, MAX_LIST_BYTES, MAX_SIGNATURE_BYTES,
+    SIGNATURE,
 };
 use semver::Version;
 
 use super::content::{each, hash};
-use super::digest::sha256;
+use super::digest::Hashed;
 use super::fault::{Faults, What};
 use super::walk::{Found, open_file, size, walk};
 
-/// A list, and what it is known by.
+/// What is signed, and the signature.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Listed {
-    /// Of [`Listed::manifest_bytes`]; the digest of the bundle.
-    pub digest: Digest,
-    /// The files.
-    pub list: FileList,
-    /// `MANIFEST` as it stands: what is signed.
-    pub manifest_bytes: Vec<u8>,
+pub struct Statement {
+    /// The extension that it is of.
+    pub head: ListHead,
+    /// `MANIFEST` as it stands; its digest is the bundle's.
+    pub text: Hashed,
     /// `MANIFEST.p7s`, not looked at.
     pub p7s: Option<Vec<u8>>,
+}
+
+impl Statement {
+    /// Of a text that is known by its digest to be a list. Its files are not read: a store that has them is asked for them
+    /// by their names.
+    pub(super) fn known(text: Hashed, p7s: Option<Vec<u8>>) -> Result<Self, FileListError> {
+        Ok(Self { head: ListHead::parse(text.bytes())?, text, p7s })
+    }
+
+    /// Reads the list of files.
+    ///
+    /// # Errors
+    /// [`FileListError`]; not of a bundle in the store that nobody has damaged.
+    pub fn list(&self) -> Result<FileList, FileListError> {
+        FileList::parse(self.text.bytes())
+    }
+}
+
+/// A list of files, read, and what is signed of it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Listed {
+    /// What is signed.
+    pub statement: Statement,
+    /// The files.
+    pub list: FileList,
 }
 
 /// A folder whose files are not what they should be.
@@ -112,7 +136,14 @@ impl Listed {
     /// From what was read.
     pub(super) fn new(bytes: Vec<u8>, p7s: Option<Vec<u8>>) -> Result<Self, FileListError> {
         let list = FileList::parse(&bytes)?;
-        Ok(Self { digest: sha256(&bytes), list, manifest_bytes: bytes, p7s })
+        let statement = Statement { head: list.head().clone(), text: Hashed::new(bytes), p7s };
+        Ok(Self { statement, list })
+    }
+
+    /// The bundle's.
+    #[must_use]
+    pub const fn digest(&self) -> &Digest {
+        self.statement.text.digest()
     }
 
     /// Reads the list and the signature of a folder; `None` where it has neither. The files are not looked at.

@@ -23,12 +23,12 @@ use nix::errno::Errno;
 use nix::fcntl::{OFlag, OpenHow, ResolveFlag, openat2};
 use nix::sys::stat::{Mode, SFlag, fstat};
 use policies::digest::Digest;
-use policies::files::{Entry, FileList};
+use policies::files::{Entry, FileList, ListHead};
 use policies::manifest::Manifest;
 
 use archive::Sink;
 pub use error::BundleError;
-use listed::{FilesError, Listed};
+use listed::{FilesError, Listed, Statement};
 use store::{IngestError, Source, Store, StoreError, Stored};
 
 /// The manifest's name in every bundle.
@@ -56,7 +56,7 @@ enum Files {
     /// In the store, as they were verified.
     Stored(Box<Stored>),
     /// Wherever they were compared with their list; nothing can be run from there.
-    Inspected(Box<Listed>),
+    Inspected(Box<Statement>),
 }
 
 /// What a bundle is opened for.
@@ -108,7 +108,7 @@ impl Bundle {
                     Source::Folder(dir) => read_beneath(dir.as_fd(), MANIFEST),
                     Source::Archive(_) => capture.taken(),
                 };
-                Self::new(path, Files::Inspected(Box::new(listed)), manifest)
+                Self::new(path, Files::Inspected(Box::new(listed.statement)), manifest)
             }
         }
     }
@@ -152,13 +152,14 @@ impl Bundle {
         &self.manifest
     }
 
-    /// Its list, with which every file was compared; `None` for a folder without one, about which nothing is known.
+    /// Its list, with which every file was compared, and the signature; `None` for a folder without a list, about which
+    /// nothing is known.
     #[must_use]
-    pub fn listed(&self) -> Option<&Listed> {
+    pub fn statement(&self) -> Option<&Statement> {
         match &self.files {
             Files::Folder(_) => None,
-            Files::Stored(stored) => Some(&stored.listed),
-            Files::Inspected(listed) => Some(listed),
+            Files::Stored(stored) => Some(&stored.statement),
+            Files::Inspected(statement) => Some(statement),
         }
     }
 
@@ -181,7 +182,7 @@ impl Bundle {
         match purpose {
             Purpose::Look => {
                 let read = read_beneath(dir.as_fd(), MANIFEST);
-                Self::new(&path, Files::Inspected(Box::new(listed)), read)
+                Self::new(&path, Files::Inspected(Box::new(listed.statement)), read)
             }
             Purpose::Run => {
                 let stored = Store::open(state)
@@ -213,7 +214,8 @@ impl Bundle {
     /// # Errors
     /// [`BundleError::OtherIdentity`].
     pub fn check_identity(&self, manifest: &Manifest) -> Result<(), BundleError> {
-        self.listed().map_or(Ok(()), |listed| check_identity(&self.path, listed, manifest))
+        self.statement()
+            .map_or(Ok(()), |statement| check_identity(&self.path, &statement.head, manifest))
     }
 
     /// The folder to run.
@@ -243,14 +245,13 @@ pub fn open_folder(path: &Path) -> Result<(OwnedFd, Vec<u8>), BundleError> {
 }
 
 /// A signed list must not pass under another name or version than it was signed for.
-fn check_identity(path: &Path, listed: &Listed, manifest: &Manifest) -> Result<(), BundleError> {
-    let list = &listed.list;
-    if list.id() == manifest.id && *list.version() == manifest.version {
+fn check_identity(path: &Path, head: &ListHead, manifest: &Manifest) -> Result<(), BundleError> {
+    if head.id() == manifest.id && *head.version() == manifest.version {
         return Ok(());
     }
     Err(BundleError::OtherIdentity {
         path: path.to_owned(),
-        listed: format!("{} {}", list.id(), list.version()),
+        listed: format!("{} {}", head.id(), head.version()),
         claimed: format!("{} {}", manifest.id, manifest.version),
     })
 }

@@ -123,7 +123,7 @@ pub fn pack(
         }
         None => made(root.as_fd(), &manifest).map_err(refused)?,
     };
-    check_identity(dir, &listed, &manifest)?;
+    check_identity(dir, &listed.statement.head, &manifest)?;
     if listed.list.get(MANIFEST).is_none_or(|entry| entry.sha256 != sha256(&bytes)) {
         let mut faults = Faults::default();
         faults.push(MANIFEST, What::Changed);

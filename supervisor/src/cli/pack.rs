@@ -33,10 +33,10 @@ pub(super) fn main(args: &PackArgs, dirs: &Dirs) -> Result<ExitCode, Failure> {
         packed.map_err(|error| Failure::new(&error).hint(error.hint()))?;
     let answer = Answer {
         path: args.output.clone(),
-        extension_id: listed.list.id(),
-        version: listed.list.version().to_string(),
-        digest: listed.digest,
-        signed: listed.p7s.is_some(),
+        extension_id: listed.list.head().id(),
+        version: listed.list.head().version().to_string(),
+        digest: *listed.digest(),
+        signed: listed.statement.p7s.is_some(),
         files: listed.list.entries().len(),
         bytes: listed.list.total_bytes(),
         archive_bytes,

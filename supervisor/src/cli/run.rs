@@ -25,7 +25,7 @@ pub(super) fn main(args: &RunArgs, dirs: &Dirs) -> Result<ExitCode, Failure> {
         .decide(&args.bundle, dev(args.dev), Purpose::Run)
         .map_err(|error| admitted(&error))?;
     let decision = decided.decision.clone();
-    let listed = decided.bundle.listed().is_some();
+    let listed = decided.bundle.statement().is_some();
     let options = Options {
         dev: dev(args.dev),
         sample_ms: args.sample_ms,

@@ -12,12 +12,12 @@ use serde::Serialize;
 
 use super::Failure;
 use super::output::{Table, json, text_out};
+use crate::bundle::digest::sha256;
 use crate::exit;
 use crate::report::style::Style;
 use crate::state::Dirs;
 use crate::trust::certificate::Certificate;
 use crate::trust::folder::{self, FolderError};
-use crate::trust::key::sha256;
 use crate::trust::pem;
 use crate::trust::signer::{
     FileSigner, KEY_BITS, KeyBits, Passphrase, PassphraseSource, SignError, Signer,

@@ -55,14 +55,18 @@ fn list(store: &Store, as_json: bool) -> Result<ExitCode, Failure> {
     let mut lines = Vec::new();
     for digest in store.digests().map_err(|error| failure(&error))? {
         let Some(stored) = store.get(&digest).map_err(|error| failure(&error))? else { continue };
-        let list = &stored.listed.list;
+        let head = &stored.statement.head;
+        let list = stored.listed().map_err(|reason| {
+            failure(&StoreError::Damaged { path: store.path_of(&digest), reason })
+        })?;
+        let list = list.list;
         lines.push(Line {
             digest,
-            extension_id: list.id().to_owned(),
-            version: list.version().to_string(),
+            extension_id: head.id().to_owned(),
+            version: head.version().to_string(),
             files: list.entries().len(),
             bytes: list.total_bytes(),
-            signed: stored.listed.p7s.is_some(),
+            signed: stored.statement.p7s.is_some(),
         });
     }
     if as_json {

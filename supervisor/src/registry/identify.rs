@@ -41,15 +41,16 @@ pub(super) fn identify(path: &Path, dirs: &Dirs) -> Result<Identified, RegistryE
         return Err(RegistryError::Signature { path: path.to_owned(), refusals });
     }
     let sbom = bill(&bundle)?;
-    let listed = bundle.listed().ok_or_else(|| RegistryError::Missing {
-        what: format!("the list of the files of {}", path.display()),
-    })?;
+    let missing =
+        || RegistryError::Missing { what: format!("the list of the files of {}", path.display()) };
+    let statement = bundle.statement().ok_or_else(missing)?;
+    let list = statement.list().map_err(|_| missing())?;
     Ok(Identified {
         manifest,
         manifest_text,
-        digest: listed.digest,
-        size: listed.list.total_bytes(),
-        files: u64::try_from(listed.list.entries().len()).unwrap_or(u64::MAX),
+        digest: *statement.text.digest(),
+        size: list.total_bytes(),
+        files: u64::try_from(list.entries().len()).unwrap_or(u64::MAX),
         signer: vetted.facts.signature,
         sbom,
     })

@@ -38,20 +38,14 @@ pub fn vet(
         publisher: &manifest.publisher,
         tier: manifest.tier,
     };
-    let Some(listed) = bundle.listed() else {
+    let Some(statement) = bundle.statement() else {
         let refusals: Vec<_> = suspended(&claim, &anchors).iter().map(violation).collect();
         let signature = Evaluated::Found(Signer::Unsigned);
         let facts = TrustFacts { signature, refusals, ..TrustFacts::default() };
         return Ok(Vetted { facts, verification: None });
     };
-    let verification = verify(
-        &listed.manifest_bytes,
-        listed.p7s.as_deref(),
-        &claim,
-        Integrity::Intact,
-        &anchors,
-        now,
-    );
+    let verification =
+        verify(&statement.text, statement.p7s.as_deref(), &claim, Integrity::Intact, &anchors, now);
     Ok(Vetted { facts: facts(&verification), verification: Some(verification) })
 }
 

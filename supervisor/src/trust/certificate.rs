@@ -17,7 +17,8 @@ use x509_cert::time::Validity;
 
 use super::asn1::{members, oid, only};
 use super::code::{self, Refusal};
-use super::key::{RsaPublicKey, sha256};
+use super::key::RsaPublicKey;
+use crate::bundle::digest::sha256;
 
 /// Far above any real one; bounds what hostile ones can cost.
 const MOST_BYTES: usize = 16 * 1024;

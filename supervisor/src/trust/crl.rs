@@ -17,7 +17,7 @@ use x509_cert::time::Time;
 use super::asn1::{members, only};
 use super::certificate::{Certificate, hex};
 use super::code::{self, Refusal};
-use super::key::sha256;
+use crate::bundle::digest::sha256;
 
 /// About two hundred thousand entries.
 const MOST_BYTES: usize = 8 * 1024 * 1024;

@@ -20,6 +20,7 @@ use super::code::Refusal;
 use super::signer::{SignError, Signer};
 use super::verify::{Claim, Integrity, Verification, leaf_checks, verify};
 use super::{cms, files};
+use crate::bundle::digest::{Hashed, sha256};
 use crate::bundle::listed::{FilesError, scan};
 use crate::bundle::{self, Bundle, BundleError, Purpose, open_folder};
 use crate::state::Dirs;
@@ -138,7 +139,7 @@ pub fn sign(
         return Err(SignError::WrongCertificate { subject: String::new() }.into());
     };
     let files = list.split(|byte| *byte == b'\n').count().saturating_sub(4);
-    Ok(SignedFolder { digest: super::key::sha256(&list), signer, files })
+    Ok(SignedFolder { digest: sha256(&list), signer, files })
 }
 
 /// A bundle that was verified.
@@ -169,9 +170,9 @@ pub fn verify_bundle(
     let name = bundle.manifest_path().display().to_string();
     let manifest = Manifest::parse(&name, bundle.manifest()).map_err(FolderError::Manifest)?;
     let vetted = vet(&bundle, &manifest, &dirs.config, now)?;
-    match (vetted.verification, bundle.listed()) {
-        (Some(verification), Some(listed)) => {
-            Ok(VerifiedFolder { digest: listed.digest, manifest, verification })
+    match (vetted.verification, bundle.statement()) {
+        (Some(verification), Some(statement)) => {
+            Ok(VerifiedFolder { digest: *statement.text.digest(), manifest, verification })
         }
         // Only a folder has no list.
         _ => verify_folder(path, &dirs.config, now),
@@ -211,7 +212,7 @@ pub fn verify_folder(
         Err(FilesError::Faults(_)) => Vec::new(),
         result => result?,
     };
-    let list = listed.unwrap_or(actual);
+    let list = Hashed::new(listed.unwrap_or(actual));
     let version = manifest.version.to_string();
     let claim = Claim {
         id: &manifest.id,
@@ -220,7 +221,7 @@ pub fn verify_folder(
         tier: manifest.tier,
     };
     let verification = verify(&list, p7s.as_deref(), &claim, integrity, &anchors, now);
-    Ok(VerifiedFolder { digest: super::key::sha256(&list), manifest, verification })
+    Ok(VerifiedFolder { digest: *list.digest(), manifest, verification })
 }
 
 fn open(dir: &Path) -> Result<(OwnedFd, Manifest), FolderError> {

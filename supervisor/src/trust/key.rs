@@ -1,10 +1,8 @@
 //! Public keys: what they must be like, and what they signed.
 
-use aws_lc_rs::digest::{SHA256, digest};
 use aws_lc_rs::signature::{RSA_PKCS1_2048_8192_SHA256, UnparsedPublicKey};
 use der::asn1::{BitStringRef, UintRef};
 use der::{Decode, Reader, SliceReader};
-use policies::digest::Digest;
 use x509_cert::spki::AlgorithmIdentifierRef;
 
 use super::asn1::oid;
@@ -18,14 +16,6 @@ const MOST_BITS: usize = 8192;
 const SMALLEST_EXPONENT: u64 = 65537;
 /// What the backend verifies.
 const LARGEST_EXPONENT: u64 = (1 << 33) - 1;
-
-/// SHA-256 of some bytes.
-#[must_use]
-pub fn sha256(bytes: &[u8]) -> Digest {
-    let mut hash = [0; 32];
-    hash.copy_from_slice(digest(&SHA256, bytes).as_ref());
-    Digest::from_bytes(hash)
-}
 
 /// An RSA public key of an acceptable size.
 #[derive(Clone, Copy, Debug)]

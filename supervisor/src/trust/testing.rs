@@ -18,6 +18,7 @@ use super::crl::Crl;
 use super::signer::{FileSigner, Signer};
 use super::verify::{Claim, Integrity, Verification, verify};
 use super::{cms, code};
+use crate::bundle::digest::Hashed;
 
 pub(super) const DAY: Duration = Duration::from_hours(24);
 
@@ -163,7 +164,7 @@ impl Scene {
             ],
             known: Some(Publisher {
                 status: PublisherStatus::Verified,
-                keys: vec![super::key::sha256(KEYS.leaf.signer.spki_der())],
+                keys: vec![crate::bundle::digest::sha256(KEYS.leaf.signer.spki_der())],
                 note: String::new(),
             }),
             denied: super::anchors::Denied::default(),
@@ -211,7 +212,8 @@ impl Scene {
             tier: self.tier,
         };
         let (integrity, anchors) = (self.integrity.clone(), self.anchors());
-        verify(&self.manifest, self.p7s.as_deref(), &claim, integrity, &anchors, self.now)
+        let manifest = Hashed::new(self.manifest.clone());
+        verify(&manifest, self.p7s.as_deref(), &claim, integrity, &anchors, self.now)
     }
 
     /// The codes that it is refused with.

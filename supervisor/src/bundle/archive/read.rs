@@ -54,11 +54,12 @@ pub fn read<B: Blocks>(source: &mut B, sink: &mut impl Sink) -> Result<Listed, A
     }
     let bytes = reader.whole(&first, MAX_LIST_BYTES, || ArchiveError::ListTooLarge)?;
     let mut listed = Listed::new(bytes, None)?;
-    sink.listed(&listed.digest, &listed.list).map_err(|source| ArchiveError::Write { source })?;
+    sink.listed(listed.digest(), &listed.list).map_err(|source| ArchiveError::Write { source })?;
     let mut next = reader.header()?;
     if let Some(second) = next.as_ref().filter(|second| second.path == SIGNATURE) {
         let most = MAX_SIGNATURE_BYTES;
-        listed.p7s = Some(reader.whole(second, most, || ArchiveError::SignatureTooLarge)?);
+        listed.statement.p7s =
+            Some(reader.whole(second, most, || ArchiveError::SignatureTooLarge)?);
         next = reader.header()?;
     }
     let entries = listed.list.entries();

@@ -46,8 +46,8 @@ impl From<io::Error> for WriteError {
 /// [`WriteError`]; what was written is then no archive.
 pub fn write<W: Write>(root: BorrowedFd<'_>, listed: &Listed, out: W) -> Result<W, WriteError> {
     let mut out = zstd::stream::write::Encoder::new(out, LEVEL)?;
-    small(&mut out, FILE_LIST, &listed.manifest_bytes)?;
-    if let Some(p7s) = &listed.p7s {
+    small(&mut out, FILE_LIST, listed.statement.text.bytes())?;
+    if let Some(p7s) = &listed.statement.p7s {
         small(&mut out, SIGNATURE, p7s)?;
     }
     let mut buffer = vec![0; BUFFER];

@@ -127,13 +127,13 @@ impl Store {
                 Source::Folder(dir) => self.folder(dir)?,
                 Source::Archive(file) => self.archive(file)?,
             };
-            let Some(mut stored) = self.get(&listed.digest)? else {
+            let Some(mut stored) = self.get(listed.digest())? else {
                 // `gc` was here between the two.
                 continue;
             };
-            match (listed.p7s, &stored.listed.p7s) {
+            match (listed.statement.p7s, &stored.statement.p7s) {
                 (Some(p7s), None) => self.put_signature(&mut stored, &p7s)?,
-                (Some(p7s), Some(_)) => stored.listed.p7s = Some(p7s),
+                (Some(p7s), Some(_)) => stored.statement.p7s = Some(p7s),
                 (None, _) => {}
             }
             return Ok(stored);
@@ -148,7 +148,7 @@ impl Store {
     pub fn ingest_listed(&self, dir: &OwnedFd, listed: &Listed) -> Result<Stored, IngestError> {
         for _ in 0..ROUNDS {
             self.copy(dir, listed)?;
-            if let Some(stored) = self.get(&listed.digest)? {
+            if let Some(stored) = self.get(listed.digest())? {
                 return Ok(stored);
             }
         }
@@ -162,7 +162,7 @@ impl Store {
     }
 
     fn copy(&self, dir: &OwnedFd, listed: &Listed) -> Result<(), IngestError> {
-        if self.has(&listed.digest)? {
+        if self.has(listed.digest())? {
             return Ok(listed.compare(dir.as_fd())?);
         }
         let staging = Staging::new(self)?;

@@ -25,9 +25,9 @@ pub use gc::Collected;
 pub use ingest::{IngestError, Source};
 pub use verify::Health;
 
-use super::digest::sha256;
+use super::digest::Hashed;
 use super::fault::{Faults, What};
-use super::listed::{FilesError, Listed, read_open};
+use super::listed::{FilesError, Listed, Statement, read_open};
 use super::walk::{beneath, open_file};
 use crate::state::{StateError, private_dir};
 
@@ -52,15 +52,23 @@ pub struct Store {
 pub struct Stored {
     /// Its folder, with a shared lock on it.
     dir: File,
-    /// Its list, as it was verified; the signature as it is stored.
-    pub listed: Listed,
+    /// What was verified when it came here; the signature as it is stored.
+    pub statement: Statement,
 }
 
 impl Stored {
     /// Its digest.
     #[must_use]
     pub const fn digest(&self) -> &Digest {
-        &self.listed.digest
+        self.statement.text.digest()
+    }
+
+    /// Reads its list of files.
+    ///
+    /// # Errors
+    /// [`Damage::List`].
+    pub fn listed(&self) -> Result<Listed, Damage> {
+        Ok(Listed { list: self.statement.list()?, statement: self.statement.clone() })
     }
 }
 
@@ -219,11 +227,11 @@ impl Store {
             return Err(damaged(Damage::Ownership));
         }
         let bytes = sealed(dir.as_fd(), FILE_LIST, MAX_LIST_BYTES).map_err(&damaged)?;
-        let bytes = bytes.filter(|bytes| sha256(bytes) == *digest);
-        let bytes = bytes.ok_or_else(|| damaged(Damage::OtherList))?;
+        let text = bytes.map(Hashed::new).filter(|text| text.digest() == digest);
+        let text = text.ok_or_else(|| damaged(Damage::OtherList))?;
         let p7s = sealed(dir.as_fd(), SIGNATURE, MAX_SIGNATURE_BYTES).map_err(&damaged)?;
-        let listed = Listed::new(bytes, p7s).map_err(|error| damaged(error.into()))?;
-        Ok(Some(Stored { dir, listed }))
+        let statement = Statement::known(text, p7s).map_err(|error| damaged(error.into()))?;
+        Ok(Some(Stored { dir, statement }))
     }
 
     /// Every digest in the store, sorted.

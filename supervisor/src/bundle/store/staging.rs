@@ -84,8 +84,8 @@ impl<'s> Staging<'s> {
     /// Adds list and signature, seals the folders, writes all to disk and gives it its name; dropped, where somebody else
     /// was faster.
     pub(super) fn finish(mut self, listed: &Listed) -> Result<(), StoreError> {
-        self.write(FILE_LIST, &listed.manifest_bytes)?;
-        if let Some(p7s) = &listed.p7s {
+        self.write(FILE_LIST, listed.statement.text.bytes())?;
+        if let Some(p7s) = &listed.statement.p7s {
             self.write(SIGNATURE, p7s)?;
         }
         let sealed = Mode::from_bits_truncate(SEALED_DIR);
@@ -97,7 +97,7 @@ impl<'s> Staging<'s> {
         }
         fchmod(&self.dir, sealed).map_err(step("seal", &self.path))?;
         syncfs(&self.dir).map_err(step("write to disk", &self.path))?;
-        let name = listed.digest.to_string();
+        let name = listed.digest().to_string();
         let (from, to) = (self.name.as_str(), name.as_str());
         let dir = &self.store.dir;
         match renameat2(dir, from, dir, to, RenameFlags::RENAME_NOREPLACE) {
@@ -169,7 +169,7 @@ impl Store {
         renameat2(&self.dir, name.as_str(), stored.as_fd(), SIGNATURE, RenameFlags::empty())
             .and_then(|()| fsync(stored.as_fd()))
             .map_err(step("rename", &path))?;
-        stored.listed.p7s = Some(p7s.to_vec());
+        stored.statement.p7s = Some(p7s.to_vec());
         Ok(())
     }
 }

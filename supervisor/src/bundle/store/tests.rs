@@ -13,6 +13,7 @@ use semver::Version;
 
 use super::*;
 use crate::bundle::archive;
+use crate::bundle::digest::sha256;
 use crate::bundle::listed::scan;
 
 /// A folder of its own, with a bundle and a store in it.
@@ -103,8 +104,8 @@ fn a_folder_gets_in_as_it_is_listed_and_is_sealed() {
     }
     assert_eq!(fs::read(dir.join("lib/main")).unwrap(), b"#!/bin/sh\n");
     // It is found there, by its digest and by another ingest.
-    assert_eq!(store.get(&digest).unwrap().unwrap().listed, stored.listed);
-    assert_eq!(store.ingest(&place.source()).unwrap().listed, stored.listed);
+    assert_eq!(store.get(&digest).unwrap().unwrap().statement, stored.statement);
+    assert_eq!(store.ingest(&place.source()).unwrap().statement, stored.statement);
     assert_eq!(store.list().unwrap().len(), 1);
 }
 
@@ -122,7 +123,7 @@ fn an_archive_and_its_folder_are_one_bundle() {
     let store = place.store();
     assert!(place.names().is_empty());
     let stored = store.ingest(&source).unwrap();
-    assert_eq!((*stored.digest(), &stored.listed), (digest, &listed));
+    assert_eq!((*stored.digest(), stored.listed().unwrap()), (digest, listed));
     let file = fs::read(store.path_of(&digest).join("lib/main")).unwrap();
     assert_eq!(file, b"#!/bin/sh\n");
     // Again, from both.
@@ -248,15 +249,15 @@ fn a_signature_is_added_and_replaced_and_changes_no_file() {
     let place = Place::new();
     let digest = place.list();
     let store = place.store();
-    assert_eq!(store.ingest(&place.source()).unwrap().listed.p7s, None);
+    assert_eq!(store.ingest(&place.source()).unwrap().statement.p7s, None);
     fs::write(place.file("MANIFEST.p7s"), "first").unwrap();
     let stored = store.ingest(&place.source()).unwrap();
-    assert_eq!(stored.listed.p7s.as_deref(), Some(&b"first"[..]));
+    assert_eq!(stored.statement.p7s.as_deref(), Some(&b"first"[..]));
     // A later one is the source's alone, until somebody puts it there.
     fs::write(place.file("MANIFEST.p7s"), "second").unwrap();
     let mut stored = store.ingest(&place.source()).unwrap();
-    assert_eq!(stored.listed.p7s.as_deref(), Some(&b"second"[..]));
-    let kept = || store.get(&digest).unwrap().unwrap().listed.p7s.unwrap();
+    assert_eq!(stored.statement.p7s.as_deref(), Some(&b"second"[..]));
+    let kept = || store.get(&digest).unwrap().unwrap().statement.p7s.unwrap();
     assert_eq!(kept(), b"first");
     store.put_signature(&mut stored, b"second").unwrap();
     assert_eq!(kept(), b"second");

@@ -59,13 +59,14 @@ impl Store {
 
 fn intact(stored: &Stored, deep: bool) -> Result<(), Damage> {
     let found = walk(stored.as_fd()).map_err(Damage::Files)?;
-    let mut faults = stored.listed.names_and_sizes(&found);
+    let listed = stored.listed()?;
+    let mut faults = listed.names_and_sizes(&found);
     for file in found.iter().filter(|file| !file.sealed) {
         faults.push(&file.path, What::Ownership);
     }
     faults.into_result().map_err(Damage::Files)?;
     if deep {
-        stored.listed.compare(stored.as_fd())?;
+        listed.compare(stored.as_fd())?;
     }
     Ok(())
 }

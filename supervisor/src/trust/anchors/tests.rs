@@ -7,7 +7,7 @@ use policies::decision::Evaluated;
 use policies::tier::Tier;
 
 use super::*;
-use crate::trust::key::sha256;
+use crate::bundle::digest::{Hashed, sha256};
 use crate::trust::testing::{KEYS, Scene, authority, crl, self_signed};
 use crate::trust::{Claim, Integrity, verify};
 
@@ -75,7 +75,14 @@ fn what_was_not_read_is_not_evaluated() {
     let claim =
         Claim { id: "acme.hello", version: "1.2.3", publisher: "acme", tier: Tier::Community };
     let p7s = scene.p7s.as_deref();
-    let found = verify(&scene.manifest, p7s, &claim, Integrity::Intact, &store, scene.now);
+    let found = verify(
+        &Hashed::new(scene.manifest.clone()),
+        p7s,
+        &claim,
+        Integrity::Intact,
+        &store,
+        scene.now,
+    );
     assert!(!found.valid);
     assert_eq!(found.kind(), Evaluated::NotEvaluated);
     assert_eq!(found.failures().count(), 0);

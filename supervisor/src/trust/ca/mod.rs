@@ -29,10 +29,11 @@ use issue::{Issuer, Subject};
 
 use super::certificate::Certificate;
 use super::crl::Crl;
-use super::key::{RsaPublicKey, sha256};
+use super::key::RsaPublicKey;
 use super::pem;
 use super::signer::{FileSigner, KeyBits, Passphrase, Signer};
 use super::verify::SHORTEST_LIFETIME;
+use crate::bundle::digest::sha256;
 
 const DAY: Duration = Duration::from_hours(24);
 /// A revocation list is replaced after this many days, unless the operator says otherwise.

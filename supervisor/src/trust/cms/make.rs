@@ -11,8 +11,8 @@ use super::super::asn1::{
     oid, set_of,
 };
 use super::super::certificate::Certificate;
-use super::super::key::sha256;
 use super::super::signer::{SignError, Signer};
+use crate::bundle::digest::sha256;
 
 /// Signs `content`, detached.
 ///

