@@ -190,6 +190,8 @@ fn stripped(context: &SecurityContext<'_>, found: &mut Vec<PolicyViolation>) {
     let now = match context.signature() {
         Evaluated::Found(now) if now >= before => return,
         Evaluated::Found(now) => now.name(),
+        // It is there and refused, which has been said with the reason.
+        Evaluated::NotEvaluated if !context.trust.refusals.is_empty() => return,
         Evaluated::NotEvaluated => "not verified",
     };
     add(

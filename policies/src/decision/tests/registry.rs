@@ -294,6 +294,14 @@ fn an_unverified_signature_is_none() {
         let decision = decided(&manifest("community", ""), trust, facts.clone(), DevMode::On);
         assert_eq!(violated(&decision), expected);
     }
+    let refusal = PolicyViolation {
+        code: "certificate-revoked",
+        reason: "it is revoked".to_owned(),
+        remedy: "do not run it".to_owned(),
+    };
+    let trust = TrustFacts { refusals: vec![refusal], ..TrustFacts::default() };
+    let decision = decided(&manifest("community", ""), trust, facts, DevMode::On);
+    assert_eq!(violated(&decision), ["certificate-revoked"]);
 }
 
 #[test]

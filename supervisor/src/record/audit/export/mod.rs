@@ -3,6 +3,10 @@
 mod cef;
 mod ocsf;
 
+use std::fmt::Write as _;
+
+use serde_json::Value;
+
 use super::query::Record;
 
 /// A form of export.
@@ -31,7 +35,6 @@ pub fn render(format: Format, line: &str, record: &Record<'_>) -> String {
 pub fn words(record: &Record<'_>) -> String {
     use crate::record::sink;
     use policies::violation::Violation;
-    use serde_json::Value;
 
     if let Ok(violation) = serde_json::from_str::<Violation>(record.data.get()) {
         let times =
@@ -59,8 +62,40 @@ pub fn words(record: &Record<'_>) -> String {
         }
         "run.end" => data["result"]["reason"].as_str().unwrap_or_default().to_owned(),
         "error" => data["error"].as_str().unwrap_or_default().to_owned(),
-        _ => record.data.get().to_owned(),
+        "signature.failed" => codes("failures"),
+        "signature.verified" => data["signer"]["subject"].as_str().unwrap_or_default().to_owned(),
+        _ => {
+            let mut text = String::new();
+            pairs("", &data, &mut text);
+            text
+        }
     }
+}
+
+/// `key=value` of everything that says something, nested keys with dots.
+fn pairs(key: &str, value: &Value, text: &mut String) {
+    let plain = match value {
+        Value::Null => return,
+        Value::Object(members) => {
+            for (name, value) in members {
+                let dot = if key.is_empty() { "" } else { "." };
+                pairs(&format!("{key}{dot}{name}"), value, text);
+            }
+            return;
+        }
+        Value::Array(all) if all.iter().all(Value::is_string) => {
+            all.iter().filter_map(Value::as_str).collect::<Vec<_>>().join(",")
+        }
+        Value::String(text) => text.clone(),
+        other => other.to_string(),
+    };
+    if plain.is_empty() {
+        return;
+    }
+    let gap = if text.is_empty() { "" } else { " " };
+    let quoted = plain.contains([' ', '"', '=']).then(|| format!("{plain:?}"));
+    // Writing to a String cannot fail.
+    write!(text, "{gap}{key}={}", quoted.unwrap_or(plain)).unwrap_or_default();
 }
 
 #[cfg(test)]

@@ -270,3 +270,21 @@ fn jsonl_is_the_line() {
     let line = line("violation", Severity::Info, &json!({}));
     assert_eq!(exported(Format::Jsonl, &line), line);
 }
+#[test]
+fn other_events_are_told_in_pairs() {
+    let words_of = |kind: &str, data: serde_json::Value| {
+        let line = line(kind, Severity::Info, &data);
+        words(&Record::parse(line.as_bytes()).unwrap())
+    };
+    let data = json!({ "act": "add", "entry": { "what": "publisher", "id": "acme", "cert": ["a.pem", "b.pem"],
+        "key": [], "note": null, "reason": "a \"b\" c", "replaceKeys": false } });
+    assert_eq!(
+        words_of("trust.changed", data),
+        "act=add entry.cert=a.pem,b.pem entry.id=acme entry.reason=\"a \\\"b\\\" c\" entry.replaceKeys=false \
+         entry.what=publisher"
+    );
+    let data = json!({ "failures": [{ "code": "certificate-revoked" }, { "code": "crl-stale" }] });
+    assert_eq!(words_of("signature.failed", data), "certificate-revoked, crl-stale");
+    let data = json!({ "failures": [], "signer": { "subject": "CN=acme" } });
+    assert_eq!(words_of("signature.verified", data), "CN=acme");
+}
