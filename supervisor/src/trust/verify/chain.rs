@@ -135,16 +135,15 @@ fn walk<'a>(
 fn unsuitable(path: &Path<'_>) -> Vec<Refusal> {
     let mut found = Vec::new();
     for certificate in &path.certificates {
-        let subject = certificate.subject();
-        if oid::OTHER_WITH_RSA.contains(&certificate.signed_with) {
-            let reason =
-                format!("the certificate of {subject} was signed with {}", certificate.signed_with);
-            found.push(Refusal::new(code::CERTIFICATE_WEAK_DIGEST, reason));
-        } else if certificate.signed_with != oid::SHA256_WITH_RSA {
-            let reason =
-                format!("the certificate of {subject} was signed with {}", certificate.signed_with);
-            found.push(Refusal::new(code::CERTIFICATE_ALGORITHM, reason));
+        let algorithm = certificate.signed_with;
+        if algorithm == oid::SHA256_WITH_RSA {
+            continue;
         }
+        let weak = oid::OTHER_WITH_RSA.contains(&algorithm);
+        let code = if weak { code::CERTIFICATE_WEAK_DIGEST } else { code::CERTIFICATE_ALGORITHM };
+        let subject = certificate.subject();
+        let reason = format!("the certificate of {subject} was signed with {algorithm}");
+        found.push(Refusal::new(code, reason));
     }
     for issuer in path.issuers() {
         if let Err(refusal) = issuer.key() {
@@ -168,10 +167,12 @@ pub(super) fn validity<'a>(
 ) {
     let name = CheckName::Validity;
     for certificate in certificates {
-        let subject = certificate.subject();
+        // Made into text where it is needed only: a name costs as much as a certificate.
+        let subject = || certificate.subject();
         if now > certificate.not_after() {
             let reason = format!(
-                "the certificate of {subject} expired at {}",
+                "the certificate of {} expired at {}",
+                subject(),
                 time_text(certificate.not_after())
             );
             checks.failed(name, Refusal::new(code::CERTIFICATE_EXPIRED, reason));
@@ -180,12 +181,13 @@ pub(super) fn validity<'a>(
             // An authority that the operator trusts exists: it is the clock that is wrong.
             let refusal = if certificate.is_ca {
                 let reason = format!(
-                    "the clock of this host says {}, and the authority {subject} was made at {at}",
-                    time_text(now)
+                    "the clock of this host says {}, and the authority {} was made at {at}",
+                    time_text(now),
+                    subject()
                 );
                 Refusal::new(code::CLOCK_WRONG, reason)
             } else {
-                let reason = format!("the certificate of {subject} is valid from {at} on");
+                let reason = format!("the certificate of {} is valid from {at} on", subject());
                 Refusal::new(code::CERTIFICATE_NOT_YET_VALID, reason)
             };
             checks.failed(name, refusal);
@@ -299,22 +301,23 @@ fn lists<'a>(
     for issuer in path.issuers() {
         let of_issuer = anchors.crls().iter().filter(|crl| crl.is_of(issuer));
         let newest = of_issuer.reduce(|best, crl| if crl.is_newer_than(best) { crl } else { best });
-        let subject = issuer.subject();
+        let subject = || issuer.subject();
         let Some(crl) = newest else {
             complete = false;
-            let reason = format!("there is no revocation list of {subject}");
+            let reason = format!("there is no revocation list of {}", subject());
             checks.judge(name, waived, Refusal::new(code::CRL_MISSING, reason));
             continue;
         };
         if now > crl.next_update() {
             let at = time_text(crl.next_update());
-            let reason = format!("the revocation list of {subject} was to be replaced at {at}");
+            let reason = format!("the revocation list of {} was to be replaced at {at}", subject());
             checks.judge(name, waived, Refusal::new(code::CRL_STALE, reason));
         }
         if now + SKEW < crl.this_update() {
             let reason = format!(
-                "the clock of this host says {}, and the revocation list of {subject} was made at {}",
+                "the clock of this host says {}, and the revocation list of {} was made at {}",
                 time_text(now),
+                subject(),
                 time_text(crl.this_update())
             );
             checks.failed(name, Refusal::new(code::CLOCK_WRONG, reason));
@@ -323,7 +326,7 @@ fn lists<'a>(
             Ok(list) => lists.push(list),
             Err(error) => {
                 complete = false;
-                let reason = format!("the revocation list of {subject}: {}", describe(&error));
+                let reason = format!("the revocation list of {}: {}", subject(), describe(&error));
                 checks.failed(name, Refusal::new(code::CRL_INVALID, reason));
             }
         }
