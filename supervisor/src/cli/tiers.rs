@@ -72,8 +72,8 @@ fn render(tiers: &[TierPolicy; 3]) -> String {
         before = &tier.permissions;
     }
     text.push_str(
-        "\nSignature, review and vulnerability score are not evaluated by this version: bundles of\n\
-         professional and enterprise run with --dev only.\n",
+        "\nA run with --dev goes without the signature, registration, review and vulnerability check that its\n\
+         author does not have yet, unless config.toml forbids it; never without anything else.\n",
     );
     text
 }
