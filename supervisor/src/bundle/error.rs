@@ -1,7 +1,7 @@
 //! Why a bundle cannot be opened.
 
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use nix::errno::Errno;
 
@@ -87,9 +87,7 @@ impl BundleError {
     pub fn hint(&self) -> Option<String> {
         match self {
             Self::Open { source, path } => match source.kind() {
-                io::ErrorKind::NotFound => {
-                    Some(format!("make one with: sandboxctl init {} --lang python", path.display()))
-                }
+                io::ErrorKind::NotFound => Some(absent(path)),
                 io::ErrorKind::InvalidInput => {
                     Some("a bundle is a folder, or an .sbx file of sandboxctl pack".to_owned())
                 }
@@ -116,5 +114,17 @@ impl BundleError {
                 _ => None,
             },
         }
+    }
+}
+
+/// What a path was meant to be, where nothing is.
+fn absent(path: &Path) -> String {
+    let text = path.to_string_lossy();
+    if text.ends_with(".sbx") {
+        format!("pack one with: sandboxctl pack DIR -o {text}")
+    } else if text.contains('.') && !text.contains('/') {
+        format!("no file and no registered extension is called {text}: see sandboxctl ext list")
+    } else {
+        format!("make one with: sandboxctl init {text} --lang python")
     }
 }

@@ -395,6 +395,8 @@ mod tests {
         let path = folder("none");
         for (path, hint) in [
             (path.join("absent"), "sandboxctl init"),
+            (path.join("absent.sbx"), "sandboxctl pack DIR"),
+            (PathBuf::from("acme.absent"), "sandboxctl ext list"),
             (path.clone(), "extension.toml"),
             (PathBuf::from("/etc/passwd"), "folder"),
         ] {

@@ -262,18 +262,8 @@ impl Churn {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::limits::testing::LIMITS;
 
-    const LIMITS: Limits = Limits {
-        memory_mb: 256,
-        cpu_percent: 25,
-        disk_mb: 100,
-        tmp_mb: 16,
-        timeout_ms: 30_000,
-        grace_ms: 2_000,
-        tasks: 64,
-        open_files: 256,
-        file_mb: 100,
-    };
     const NONE: Needs = Needs { memory: false, cpu: false, churn: false };
 
     fn ms(ms: u64) -> Duration {

@@ -108,18 +108,7 @@ mod tests {
     use std::process::Command;
 
     use super::*;
-
-    const LIMITS: Limits = Limits {
-        memory_mb: 256,
-        cpu_percent: 25,
-        disk_mb: 100,
-        tmp_mb: 16,
-        timeout_ms: 30_000,
-        grace_ms: 2_000,
-        tasks: 64,
-        open_files: 256,
-        file_mb: 100,
-    };
+    use crate::limits::testing::LIMITS;
 
     fn value(rlimits: &[Rlimit], name: &str) -> u64 {
         rlimits.iter().find(|rlimit| rlimit.name == name).unwrap().hard
