@@ -11,6 +11,7 @@ mod memory;
 mod programs;
 mod statistics;
 mod syscalls;
+mod trust;
 
 use std::error::Error;
 use std::path::{Path, PathBuf};
@@ -75,12 +76,13 @@ fn machine() -> String {
 /// A part of the bench, by the name that selects it.
 type Part = (&'static str, fn(&Bench) -> Result<()>);
 
-const PARTS: [Part; 5] = [
+const PARTS: [Part; 6] = [
     ("launch", launch::measure),
     ("syscalls", syscalls::measure),
     ("memory", memory::measure),
     ("deadline", deadline::measure),
     ("egress", egress::measure),
+    ("trust", trust::measure),
 ];
 
 fn main() -> Result<()> {
