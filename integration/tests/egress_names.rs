@@ -257,3 +257,24 @@ fn why_advises_only_what_a_manifest_may_say() {
         assert!(outcome.stdout.contains(advice), "{destination}: {}", outcome.stdout);
     }
 }
+
+// What a name server lets be kept is asked for once, what it does not is asked for each connection.
+#[test]
+fn answers_are_kept_as_long_as_the_name_server_says() {
+    require!(Need::Internet, Need::Program("curl"));
+    let site = Site::new();
+    let internet = Internet::new(&site);
+    let script = "for name in kept kept kept a a a; do
+  curl -sS --max-time 20 -o /dev/null -w '%{http_code} ' http://$name.example.com/
+done";
+    let bundle = Bundle::shell(script)
+        .permission("EXTERNAL_API_CALLS")
+        .manifest("[network]\nallow = [\"kept.example.com:80\", \"a.example.com:80\"]\n");
+    let outcome = internet.run(&site, &bundle);
+    outcome.expect(0).well_behaved();
+    assert_eq!(outcome.stdout, "200 200 200 200 200 200 ", "{}", outcome.stderr);
+    let queries = internet.queries();
+    let asked =
+        |name: &str| queries.iter().filter(|(kind, asked)| kind == "A" && asked == name).count();
+    assert_eq!((asked("kept.example.com"), asked("a.example.com")), (1, 3), "{queries:?}");
+}

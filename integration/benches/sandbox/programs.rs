@@ -46,7 +46,7 @@ pub(crate) fn build(folder: &Path) -> Result<()> {
 }
 
 const PROBE: &str = r#", "/ext/probe", "denied""#;
-const NET: &str = r#"{ host = "mq.example.com", ports = [7001, 7002, 7003], tls = "opaque" }"#;
+const NET: &str = r#"{ host = "kept.example.com", ports = [7001, 7002, 7003], tls = "opaque" }"#;
 
 /// The bundle of a program.
 pub(crate) fn bundle(folder: &Path, name: &str) -> PathBuf {

@@ -47,7 +47,7 @@ mkdir -p www
 truncate -s 64M www/big
 # No upstream server: what is in no file does not exist.
 dnsmasq --keep-in-foreground --conf-file=/dev/null --no-resolv --no-hosts --local=/#/ --addn-hosts="$dir/names" \
-  --cname=alias.example.com,a.example.com --local-ttl=0 --pid-file --user=root \
+  --cname=alias.example.com,a.example.com --local-ttl=0 --host-record=kept.example.com,93.184.215.10,3600 --pid-file --user=root \
   --log-queries --log-facility="$dir/dns.log" </dev/null &
 dns=$!
 nginx -p "$dir" -c "$dir/nginx.conf" </dev/null &

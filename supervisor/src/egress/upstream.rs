@@ -2,6 +2,8 @@
 //!
 //! Not by the C library: its static form cannot load the modules that `nsswitch.conf` names.
 
+mod answers;
+
 use std::cell::OnceCell;
 use std::io;
 use std::net::IpAddr;
@@ -18,6 +20,8 @@ use hickory_resolver::system_conf::parse_resolv_conf;
 use policies::domain::DomainName;
 use tokio::task::JoinSet;
 use tokio::time::timeout;
+
+use answers::{Answers, Found};
 
 /// hosts(5).
 const HOSTS: &str = "/etc/hosts";
@@ -59,11 +63,12 @@ pub enum UpstreamError {
 #[derive(Debug, Default)]
 pub struct Upstream {
     resolver: OnceCell<Rc<TokioResolver>>,
+    answers: Answers,
 }
 
 impl Upstream {
-    /// The addresses of a name now, IPv4 first. Nothing is kept between two lookups: what a name stands for is decided for
-    /// each connection.
+    /// The addresses of a name, IPv4 first, as new as its name servers ask for. What may be connected to is decided for each
+    /// connection all the same.
     ///
     /// # Errors
     /// [`UpstreamError`]
@@ -75,6 +80,15 @@ impl Upstream {
                 return Ok(addresses);
             }
         }
+        self.answers.get(name, async || self.ask_servers(name).await).await
+    }
+
+    /// Nobody answered at the addresses of a name: they may be old.
+    pub fn forget(&self, name: &DomainName) {
+        self.answers.forget(name);
+    }
+
+    async fn ask_servers(&self, name: &DomainName) -> Result<Found, UpstreamError> {
         let resolver = self.resolver(Path::new(CONFIGURATION))?;
         // The dot at the end: no search list of the host's applies.
         let name = format!("{name}.");
@@ -82,12 +96,15 @@ impl Upstream {
         v6.spawn(ask(TokioResolver::clone(&resolver), name.clone(), RecordType::AAAA));
         let v4 = ask(TokioResolver::clone(&resolver), name, RecordType::A).await;
         let patience =
-            if v4.as_ref().is_ok_and(|found| !found.is_empty()) { GRACE } else { LOOKUP };
+            if v4.as_ref().is_ok_and(|found| !found.addresses.is_empty()) { GRACE } else { LOOKUP };
         // Given up with the set.
         let v6 = timeout(patience, v6.join_next()).await.ok().flatten().and_then(Result::ok);
         let v6 = v6.unwrap_or(Err(UpstreamError::Timeout));
         match (v4, v6) {
-            (Ok(v4), Ok(v6)) => Ok(v4.into_iter().chain(v6).collect()),
+            (Ok(v4), Ok(v6)) => Ok(Found {
+                addresses: v4.addresses.into_iter().chain(v6.addresses).collect(),
+                ttl: v4.ttl.min(v6.ttl),
+            }),
             (Ok(found), Err(_)) | (Err(_), Ok(found)) => Ok(found),
             (Err(error), Err(_)) => Err(error),
         }
@@ -114,17 +131,21 @@ async fn ask(
     resolver: TokioResolver,
     name: String,
     kind: RecordType,
-) -> Result<Vec<IpAddr>, UpstreamError> {
+) -> Result<Found, UpstreamError> {
     let found = timeout(LOOKUP, resolver.lookup(name, kind))
         .await
         .map_err(|_| UpstreamError::Timeout)?
         .map_err(|error| UpstreamError::Lookup { reason: error.to_string() })?;
-    Ok(found.answers().iter().filter_map(|record| record.data.ip_addr()).take(MOST).collect())
+    let records = found.answers();
+    let ttl = records.iter().map(|record| record.ttl).min().unwrap_or(0);
+    let addresses = records.iter().filter_map(|record| record.data.ip_addr()).take(MOST).collect();
+    Ok(Found { addresses, ttl: Duration::from_secs(ttl.into()) })
 }
 
 fn build(text: &[u8]) -> Result<TokioResolver, NetError> {
     let (configuration, mut options) = parse(text)?;
     options.use_hosts_file = ResolveHosts::Never;
+    // Answers are kept by us, because those who ask at once shall share one lookup.
     options.cache_size = 0;
     options.timeout = ANSWER;
     options.attempts = 2;

@@ -138,7 +138,10 @@ impl Connection<'_> {
         match dial::connect(&checked, self.port).await {
             Ok(server) => return Some(server),
             Err(NoServer::Refused) => count(&self.flow.refused),
-            Err(NoServer::Failed) => count(&self.flow.failed),
+            Err(NoServer::Failed) => {
+                count(&self.flow.failed);
+                self.context.upstream.forget(&self.name);
+            }
         }
         None
     }
