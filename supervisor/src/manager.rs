@@ -145,16 +145,20 @@
 //! # use std::{env, fs, process};
 //! use std::time::SystemTime;
 //!
-//! use sandboxctl::registry::Usage;
+//! use sandboxctl::report::Usage;
 //! # use sandboxctl::manager::SecurityManager;
 //! # use sandboxctl::state::Dirs;
 //! # let here = env::temp_dir().join(format!("sandboxctl-doc-usage-{}", process::id()));
+//! # let bundle = here.join("bundle");
+//! # fs::create_dir_all(&bundle)?;
+//! # fs::write(bundle.join("extension.toml"), "[extension]\nid = \"publisher-abc.analytics\"\nname = \"Analytics\"\nversion = \"1.0.0\"\npublisher = \"publisher-abc\"\ntier = \"community\"\n[run]\ncommand = [\"true\"]\n")?;
 //! # let dirs = Dirs::from_environment(|name| match name {
 //! #     "SANDBOXCTL_STATE_DIR" => Some(here.join("state").into()),
 //! #     "SANDBOXCTL_CONFIG_DIR" => Some(here.join("config").into()),
 //! #     _ => None,
 //! # });
 //! # let manager = SecurityManager::new(dirs, "host-application");
+//! # manager.register_extension(&bundle)?;
 //!
 //! let id = "publisher-abc.analytics";
 //! let usage = Usage {
@@ -166,15 +170,16 @@
 //!     execution_time_ms: 1_250,
 //!     request_count: 7,
 //!     error_count: 1,
-//!     ..Usage::at(id, SystemTime::now())
+//!     ..Usage::default()
 //! };
-//! manager.record_resource_usage(&usage)?;
-//! assert_eq!(manager.resource_usage(id, 10)?, [usage]);
+//! manager.record_resource_usage(id, SystemTime::now(), &usage)?;
+//! assert_eq!(manager.resource_usage(id, 10)?.last().map(|record| record.usage), Some(usage));
 //! # fs::remove_dir_all(here)?;
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
 use std::path::Path;
+use std::time::{Duration, SystemTime};
 
 use policies::decision::{Decision, DeniedPermission, DevMode, PolicyViolation};
 use policies::permission::Permission;
@@ -183,9 +188,12 @@ use serde::Serialize;
 use crate::admit::{AdmitError, Decided, Rules};
 use crate::bundle::Purpose;
 use crate::launch::{self, Finished, LaunchError, Options};
-use crate::registry::{Editor, Registered, Registry, RegistryError, Usage};
-use crate::state::Dirs;
+use crate::record::clock::rfc3339;
+use crate::record::usage::{NoUsage, UsageLog, UsageRecord};
+use crate::registry::{Editor, Registered, Registry, RegistryError};
+use crate::report::{Status, Usage};
 use crate::state::config::{Config, ConfigError};
+use crate::state::{Dirs, StateError};
 
 /// Decides on registered extensions for a host application. Holds nothing open: each call sees what every other process
 /// has decided meanwhile.
@@ -207,6 +215,12 @@ pub enum ManagerError {
     /// The configuration.
     #[error(transparent)]
     Config(#[from] ConfigError),
+    /// Records of usage cannot be read or written.
+    #[error(transparent)]
+    State(#[from] StateError),
+    /// Usage that cannot be.
+    #[error(transparent)]
+    NoUsage(#[from] NoUsage),
     /// A run could not be started or followed.
     #[error(transparent)]
     Launch(#[from] LaunchError),
@@ -335,20 +349,39 @@ impl SecurityManager {
         Ok(self.editor()?.enable(id)?)
     }
 
-    /// Keeps what an execution used.
+    /// Keeps what an execution of a registered extension used that the host application has measured, beside those of runs,
+    /// which leave their own records.
     ///
     /// # Errors
-    /// [`ManagerError::Registry`].
-    pub fn record_resource_usage(&self, usage: &Usage) -> Result<(), ManagerError> {
-        Ok(self.editor()?.record_usage(usage)?)
+    /// [`ManagerError::Registry`] where it is not registered, [`ManagerError::NoUsage`], [`ManagerError::State`].
+    pub fn record_resource_usage(
+        &self,
+        id: &str,
+        ended: SystemTime,
+        usage: &Usage,
+    ) -> Result<(), ManagerError> {
+        usage.check()?;
+        let extension = self.registry()?.extension(id)?;
+        let took = Duration::from_millis(usage.execution_time_ms);
+        let record = UsageRecord {
+            run_id: None,
+            extension_id: extension.id,
+            version: extension.version.to_string(),
+            tier: extension.tier.name().to_owned(),
+            started_at: rfc3339(ended.checked_sub(took).unwrap_or(SystemTime::UNIX_EPOCH)),
+            status: Status::Exited,
+            usage: *usage,
+            violations: 0,
+        };
+        Ok(UsageLog::new(&self.dirs.state).append(&record)?)
     }
 
-    /// What an extension used, the latest first, at most `most` entries.
+    /// The newest `most` executions of an extension, oldest first.
     ///
     /// # Errors
-    /// [`ManagerError::Registry`].
-    pub fn resource_usage(&self, id: &str, most: u32) -> Result<Vec<Usage>, ManagerError> {
-        Ok(self.registry()?.usage(id, most)?)
+    /// [`ManagerError::State`].
+    pub fn resource_usage(&self, id: &str, most: usize) -> Result<Vec<UsageRecord>, ManagerError> {
+        Ok(UsageLog::new(&self.dirs.state).read(id, most)?)
     }
 
     fn registry(&self) -> Result<Registry, RegistryError> {

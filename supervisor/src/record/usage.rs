@@ -20,12 +20,12 @@ const MOST_BYTES: u64 = 1 << 20;
 /// What is left of it then, in bytes, if [`KEPT`] lines are more than that.
 const LEFT_BYTES: usize = 1 << 19;
 
-/// One run.
+/// One execution.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct UsageRecord {
-    /// The run.
-    pub run_id: String,
+    /// The run; none of an execution that a host application has measured.
+    pub run_id: Option<String>,
     /// The extension.
     pub extension_id: String,
     /// Its version.
@@ -48,7 +48,7 @@ impl UsageRecord {
     #[must_use]
     pub fn of(report: &Report) -> Self {
         Self {
-            run_id: report.run_id.clone(),
+            run_id: Some(report.run_id.clone()),
             extension_id: report.extension.id.clone(),
             version: report.extension.version.clone(),
             tier: report.tier.clone(),
@@ -57,6 +57,33 @@ impl UsageRecord {
             usage: report.usage,
             violations: report.violation_totals.total,
         }
+    }
+}
+
+/// Figures that no execution can have.
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+#[error("failed to record usage: {key} is {value}, and it is finite and not negative")]
+pub struct NoUsage {
+    /// As in the record.
+    pub key: &'static str,
+    /// What was said.
+    pub value: f64,
+}
+
+impl Usage {
+    /// Whether an execution can have used so much.
+    ///
+    /// # Errors
+    /// [`NoUsage`]; the first figure.
+    pub fn check(&self) -> Result<(), NoUsage> {
+        let figures = [
+            ("memoryPeakMb", self.memory_peak_mb),
+            ("memoryUsedMb", self.memory_used_mb),
+            ("cpuPercentage", self.cpu_percentage),
+            ("diskUsedMb", self.disk_used_mb),
+        ];
+        let wrong = figures.into_iter().find(|(_, value)| !value.is_finite() || *value < 0.0);
+        wrong.map_or(Ok(()), |(key, value)| Err(NoUsage { key, value }))
     }
 }
 
@@ -185,7 +212,7 @@ mod tests {
 
     fn record(run: usize) -> UsageRecord {
         UsageRecord {
-            run_id: format!("r{run}"),
+            run_id: Some(format!("r{run}")),
             extension_id: "a.b".to_owned(),
             version: "1.0.0".to_owned(),
             tier: "community".to_owned(),
@@ -210,6 +237,15 @@ mod tests {
         assert_eq!(log.extensions().unwrap(), ["a.b"]);
         assert!(log.read("../a", 1).is_err());
         fs::remove_dir_all(&state).unwrap();
+    }
+
+    #[test]
+    fn figures_are_finite_and_not_negative() {
+        assert_eq!(Usage::default().check(), Ok(()));
+        for value in [f64::NAN, f64::INFINITY, -1.0] {
+            let error = Usage { cpu_percentage: value, ..Usage::default() }.check().unwrap_err();
+            assert_eq!(error.key, "cpuPercentage", "{value}");
+        }
     }
 
     #[test]

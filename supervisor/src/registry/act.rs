@@ -90,14 +90,6 @@ impl Editor {
         &self.connection
     }
 
-    /// For what is no act.
-    pub(super) fn transaction(
-        &mut self,
-        behavior: TransactionBehavior,
-    ) -> rusqlite::Result<Transaction<'_>> {
-        self.connection.transaction_with_behavior(behavior)
-    }
-
     /// For `map_err`.
     pub(super) fn failed(
         &self,

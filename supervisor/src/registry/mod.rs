@@ -1,4 +1,4 @@
-//! What the host decided about extensions: registration, permissions, reviews, vulnerabilities, usage.
+//! What the host decided about extensions: registration, permissions, reviews, vulnerabilities.
 //!
 //! One SQLite database in the state folder, `registry.db`. [`Registry`] reads it and changes nothing; [`Editor`] acts on it,
 //! and puts each act on record, see [`act`]. A database that is not there says that nothing is registered. One that cannot
@@ -17,7 +17,6 @@ mod reviews;
 mod rows;
 mod scan;
 mod schema;
-mod usage;
 
 use std::path::{Path, PathBuf};
 
@@ -34,7 +33,6 @@ pub use reviews::{Decision, Verdict};
 pub use rows::{
     CheckRow, Extension, FindingRow, PermissionRow, RegisteredBundle, ReviewRow, ReviewStatus,
 };
-pub use usage::Usage;
 
 /// The registry, open for reading.
 #[derive(Debug)]

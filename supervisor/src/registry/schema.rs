@@ -162,19 +162,4 @@ CREATE TABLE databases(
   imported_at INTEGER NOT NULL,
   imported_by TEXT NOT NULL
 ) STRICT, WITHOUT ROWID;
-
--- Microseconds: runs of one second are different runs.
-CREATE TABLE usage(
-  ext_id TEXT NOT NULL,
-  at_us INTEGER NOT NULL,
-  memory_used_mb REAL NOT NULL,
-  cpu_percentage REAL NOT NULL,
-  disk_used_mb REAL NOT NULL,
-  network_bytes_in INTEGER NOT NULL,
-  network_bytes_out INTEGER NOT NULL,
-  execution_time_ms INTEGER NOT NULL,
-  request_count INTEGER NOT NULL,
-  error_count INTEGER NOT NULL,
-  PRIMARY KEY(ext_id, at_us)
-) STRICT, WITHOUT ROWID;
 ";

@@ -639,21 +639,3 @@ fn an_act_that_cannot_be_recorded_is_not_done() {
     assert!(matches!(error, RegistryError::Audit(_)), "{error}");
     assert_eq!(place.state_of("acme.x"), State::Enabled);
 }
-
-#[test]
-fn usage_is_kept_by_extension_and_time() {
-    let place = Place::new("usage");
-    let now = SystemTime::now();
-    for (days, memory) in [(0, 1.5), (1, 2.5), (400, 3.5)] {
-        let usage = Usage { memory_used_mb: memory, ..Usage::at("acme.x", now + days * DAY) };
-        place.editor().record_usage(&usage).unwrap();
-    }
-    place.editor().record_usage(&Usage::at("acme.y", now)).unwrap();
-    let kept = place.registry().usage("acme.x", 10).unwrap();
-    let memory: Vec<f64> = kept.iter().map(|usage| usage.memory_used_mb).collect();
-    assert_eq!(memory, [3.5], "older than a year before the newest is gone");
-    for cpu_percentage in [f64::NAN, f64::INFINITY, -1.0] {
-        let bad = Usage { cpu_percentage, ..Usage::at("acme.x", now) };
-        assert!(place.editor().record_usage(&bad).is_err(), "{cpu_percentage}");
-    }
-}
