@@ -16,13 +16,30 @@ use crate::registry::{
 };
 use crate::state::Dirs;
 use crate::state::config::Config;
+use crate::state::disabled::{self, Disabled};
 
-/// All that the registry holds about an extension.
+/// An extension, and the reaction rule that has switched it off.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Line {
+    #[serde(flatten)]
+    extension: Extension,
+    disabled_by_rule: Option<Disabled>,
+}
+
+impl Line {
+    fn of(extension: Extension, dirs: &Dirs) -> Result<Self, RegistryError> {
+        let disabled_by_rule = disabled::find(&dirs.state, &extension.id)?;
+        Ok(Self { extension, disabled_by_rule })
+    }
+}
+
+/// All that is known about an extension.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 struct Everything {
     #[serde(flatten)]
-    extension: Extension,
+    line: Line,
     bundles: Vec<RegisteredBundle>,
     permissions: Vec<PermissionRow>,
     reviews: Vec<ReviewRow>,
@@ -34,10 +51,13 @@ pub(super) fn main(args: &ExtArgs, dirs: &Dirs) -> Result<ExitCode, Failure> {
     match &args.command {
         ExtCommand::List { json: as_json } => {
             let all = read(dirs)?.extensions().map_err(|error| failure(&error))?;
+            let lines = all.into_iter().map(|extension| Line::of(extension, dirs));
+            let all: Vec<Line> =
+                lines.collect::<Result<_, _>>().map_err(|error| failure(&error))?;
             if *as_json { json(&all) } else { text_out(&list(&all)) }
         }
         ExtCommand::Show { id, json: as_json } => {
-            let all = everything(&read(dirs)?, id).map_err(|error| failure(&error))?;
+            let all = everything(&read(dirs)?, id, dirs).map_err(|error| failure(&error))?;
             if *as_json { json(&all) } else { text_out(&show(&all)) }
         }
         ExtCommand::Register { bundle, expires, act } => {
@@ -115,7 +135,7 @@ fn done(act: &ActArgs, id: &str, what: &str, more: &Value) -> Result<ExitCode, F
     json(&answer)
 }
 
-fn everything(registry: &Registry, id: &str) -> Result<Everything, RegistryError> {
+fn everything(registry: &Registry, id: &str, dirs: &Dirs) -> Result<Everything, RegistryError> {
     let extension = registry.extension(id)?;
     Ok(Everything {
         bundles: registry.bundles(id)?,
@@ -123,22 +143,24 @@ fn everything(registry: &Registry, id: &str) -> Result<Everything, RegistryError
         reviews: registry.reviews(Some(id))?,
         findings: registry.findings(Some(id))?,
         checks: registry.checks(&extension.digest)?,
-        extension,
+        line: Line::of(extension, dirs)?,
     })
 }
 
-fn list(all: &[Extension]) -> String {
+fn list(all: &[Line]) -> String {
     if all.is_empty() {
         return "no extension is registered\n".to_owned();
     }
     let mut table = Table::default();
     table.row(["ID", "VERSION", "TIER", "STATE", "EXPIRES", "NAME"]);
-    for one in all {
+    for Line { extension: one, disabled_by_rule } in all {
+        let state =
+            if disabled_by_rule.is_some() { "disabled by a rule" } else { one.state.name() };
         table.row([
             one.id.clone(),
             one.version.to_string(),
             one.tier.name().to_owned(),
-            one.state.name().to_owned(),
+            state.to_owned(),
             one.expires_at.map_or_else(|| "never".to_owned(), moment::text),
             visible(&one.name).into_owned(),
         ]);
@@ -147,7 +169,7 @@ fn list(all: &[Extension]) -> String {
 }
 
 fn show(all: &Everything) -> String {
-    let one = &all.extension;
+    let Line { extension: one, disabled_by_rule } = &all.line;
     let mut head = Table::default();
     head.row(["id", &one.id]);
     head.row(["name", &visible(&one.name)]);
@@ -161,6 +183,10 @@ fn show(all: &Everything) -> String {
         visible(&one.state_reason)
     );
     head.row(["state", &state]);
+    if let Some(Disabled { at, run_id, reason, .. }) = disabled_by_rule {
+        let (at, run, reason) = (visible(at), visible(run_id), visible(reason));
+        head.row(["disabled by a rule", &format!("since {at} in run {run}: {reason}")]);
+    }
     head.row([
         "registered",
         &format!("{} by {}", moment::text(one.registered_at), visible(&one.registered_by)),

@@ -21,7 +21,7 @@ use crate::record::audit::{AuditLog, AuditLogError, Event, EventType, Settings, 
 pub struct Editor {
     connection: Connection,
     path: PathBuf,
-    audit: PathBuf,
+    pub(super) state: PathBuf,
     actor: String,
     settings: Settings,
 }
@@ -67,7 +67,7 @@ impl Editor {
         Ok(Self {
             connection: open::write(state)?,
             path: open::path(state),
-            audit: state.join("audit"),
+            state: state.to_owned(),
             actor: actor.to_owned(),
             settings: Settings::default(),
         })
@@ -133,7 +133,8 @@ impl Editor {
                 run: String::new(),
                 actor: self.actor.clone(),
             };
-            let mut opened = AuditLog::open_with(&self.audit, &subject, &self.settings)?;
+            let mut opened =
+                AuditLog::open_with(&self.state.join("audit"), &subject, &self.settings)?;
             let seq = opened.append_durably(&events)?;
             log = Some((opened, seq));
         }

@@ -9,6 +9,7 @@ use policies::sbom::SbomError;
 
 use crate::bundle::BundleError;
 use crate::record::audit::AuditLogError;
+use crate::state::StateError;
 use crate::trust::anchors::TrustStoreError;
 
 /// The registry could not be read, or an act was not done. Where it cannot be read nothing runs: what it says may be no.
@@ -102,6 +103,12 @@ pub enum RegistryError {
     /// The act could not be recorded, so it was not done.
     #[error("failed to record the act, so it was not done: {0}")]
     Audit(#[from] AuditLogError),
+}
+
+impl From<StateError> for RegistryError {
+    fn from(StateError { action, path, source }: StateError) -> Self {
+        Self::File { action, path, source }
+    }
 }
 
 impl RegistryError {

@@ -8,7 +8,6 @@ use policies::digest::Digest;
 use policies::permission::Permission;
 use policies::violation::Severity as Weight;
 use rusqlite::{Connection, OptionalExtension, params};
-use semver::Version;
 use serde::Serialize;
 use serde_json::json;
 
@@ -16,38 +15,10 @@ use super::act::{Act, Editor};
 use super::error::refused;
 use super::identify::{Identified, identify};
 use super::rows::{Extension, FindingRow, RegisteredBundle};
+use super::target::{Target, bundle};
 use super::{RegistryError, all, findings, moment, scan};
 use crate::record::audit::EventType;
-use crate::state::Dirs;
-
-/// A bundle of the registry, as somebody names it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Target {
-    /// The bundle of an extension that was registered last.
-    Current(String),
-    /// The bundle of one version of an extension.
-    Version(String, Version),
-    /// By digest.
-    Digest(Digest),
-}
-
-impl std::str::FromStr for Target {
-    type Err = String;
-
-    /// `ID`, `ID@VERSION`, or a digest.
-    fn from_str(text: &str) -> Result<Self, String> {
-        if let Ok(digest) = text.parse() {
-            return Ok(Self::Digest(digest));
-        }
-        match text.split_once('@') {
-            None => Ok(Self::Current(text.to_owned())),
-            Some((id, version)) => {
-                let version = Version::parse(version).map_err(|error| error.to_string())?;
-                Ok(Self::Version(id.to_owned(), version))
-            }
-        }
-    }
-}
+use crate::state::{Dirs, disabled};
 
 /// What registering a bundle came to.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -72,31 +43,6 @@ pub(super) fn known(act: &Act<'_>, id: &str) -> Result<Extension, RegistryError>
     extension(act.tx, id)
         .map_err(act.failed())?
         .ok_or_else(|| RegistryError::NotRegistered { id: id.to_owned() })
-}
-
-/// The bundle that somebody names.
-pub(super) fn bundle(
-    connection: &Connection,
-    target: &Target,
-) -> rusqlite::Result<Option<RegisteredBundle>> {
-    let select = RegisteredBundle::SELECT;
-    let read = RegisteredBundle::read;
-    match target {
-        Target::Current(id) => {
-            let sql = format!(
-                "{select} WHERE digest = (SELECT current_digest FROM extensions WHERE id = ?1)"
-            );
-            connection.query_row(&sql, [id], read).optional()
-        }
-        Target::Version(id, version) => {
-            let sql = format!("{select} WHERE ext_id = ?1 AND version = ?2");
-            connection.query_row(&sql, params![id, version.to_string()], read).optional()
-        }
-        Target::Digest(digest) => {
-            let sql = format!("{select} WHERE digest = ?1");
-            connection.query_row(&sql, [digest.as_bytes().as_slice()], read).optional()
-        }
-    }
 }
 
 /// Puts an extension into a state, and on record.
@@ -222,14 +168,19 @@ impl Editor {
         })
     }
 
-    /// Lets an extension run again.
+    /// Lets an extension run again, also where a reaction rule has switched it off.
     ///
     /// # Errors
     /// [`RegistryError`]; refused where a vulnerability of its latest bundle is critical, or high and seen by no reviewer.
     pub fn enable(&mut self, id: &str) -> Result<(), RegistryError> {
+        let state = self.state.clone();
+        let by_rule = disabled::find(&state, id)?;
         self.act(id, |act| {
             let entry = known(act, id)?;
             act.of_version(&entry.version.to_string());
+            if let Some(by_rule) = by_rule {
+                act.record(EventType::Reaction, Weight::Warning, json!({ "cleared": by_rule }));
+            }
             if entry.state == State::Enabled {
                 return Ok(());
             }
@@ -242,7 +193,9 @@ impl Editor {
                 ));
             }
             set_state(act, id, State::Enabled, "enabled by an operator")
-        })
+        })?;
+        disabled::enable(&state, id)?;
+        Ok(())
     }
 
     /// Switches an extension off.

@@ -13,8 +13,9 @@ use serde_json::json;
 
 use super::act::{Act, Editor};
 use super::error::refused;
-use super::extensions::{Target, bundle, counting, known, set_state};
+use super::extensions::{counting, known, set_state};
 use super::rows::FindingRow;
+use super::target::{Target, bundle};
 use super::{RegistryError, moment};
 use crate::record::audit::EventType;
 

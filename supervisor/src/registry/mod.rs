@@ -17,6 +17,7 @@ mod reviews;
 mod rows;
 mod scan;
 mod schema;
+mod target;
 
 use std::path::{Path, PathBuf};
 
@@ -27,12 +28,13 @@ use rusqlite::{Connection, OptionalExtension, Params, Row};
 pub use act::Editor;
 pub use advisories::{Imported, Snapshot};
 pub use error::RegistryError;
-pub use extensions::{Registered, Target};
+pub use extensions::Registered;
 pub use findings::{Change, Report};
 pub use reviews::{Decision, Verdict};
 pub use rows::{
     CheckRow, Extension, FindingRow, PermissionRow, RegisteredBundle, ReviewRow, ReviewStatus,
 };
+pub use target::Target;
 
 /// The registry, open for reading.
 #[derive(Debug)]
@@ -94,7 +96,7 @@ impl Registry {
     pub fn bundle(&self, target: &Target) -> Result<Option<RegisteredBundle>, RegistryError> {
         self.connection
             .as_ref()
-            .map_or(Ok(None), |connection| extensions::bundle(connection, target))
+            .map_or(Ok(None), |connection| target::bundle(connection, target))
             .map_err(self.failed())
     }
 

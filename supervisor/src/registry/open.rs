@@ -85,11 +85,7 @@ pub(super) fn read(state: &Path) -> Result<Option<Connection>, RegistryError> {
 
 /// Opens it for writing, makes it where there is none, and brings it up to date.
 pub(super) fn write(state: &Path) -> Result<Connection, RegistryError> {
-    private_dir(state).map_err(|error| RegistryError::File {
-        action: error.action,
-        path: error.path,
-        source: error.source,
-    })?;
+    private_dir(state)?;
     let path = path(state);
     if !is_there(&path)? {
         create(state, &path)?;

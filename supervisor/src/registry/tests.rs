@@ -13,10 +13,11 @@ use policies::permission::Permission;
 use policies::vulnerability::{Certainty, Severity, Status};
 use rusqlite::Connection;
 use semver::Version;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::*;
 use crate::state::Dirs;
+use crate::state::disabled::{self, Disabled};
 
 mod damage;
 
@@ -266,6 +267,25 @@ fn permissions_are_taken_away_and_given_back() {
     assert_eq!((rows[0].granted, rows[0].actor.as_str()), (true, "tester"));
     assert_eq!(place.kinds()[2..], ["permission.deny", "permission.grant"]);
     assert_eq!(place.events()[2].1["actor"], "tester");
+}
+
+#[test]
+fn what_a_rule_switched_off_an_operator_switches_on() {
+    let place = Place::new("rule");
+    place.registered("acme.x");
+    let entry = Disabled {
+        extension_id: "acme.x".to_owned(),
+        at: "2026-11-23T20:00:00.000000Z".to_owned(),
+        run_id: "r".to_owned(),
+        rule: "escape".to_owned(),
+        reason: "test".to_owned(),
+    };
+    disabled::disable(&place.state(), &entry).unwrap();
+    assert!(place.editor().enable("acme.unknown").is_err());
+    place.editor().enable("acme.x").unwrap();
+    assert_eq!(disabled::find(&place.state(), "acme.x").unwrap(), None);
+    let (kind, event) = place.events().pop().unwrap();
+    assert_eq!((kind.as_str(), &event["data"]["cleared"]["rule"]), ("reaction", &json!("escape")));
 }
 
 #[test]
