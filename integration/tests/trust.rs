@@ -248,7 +248,7 @@ fn what_openssl_makes_wrongly_is_refused() {
     );
     rig.certify("curve", "genpkey -algorithm EC -pkeyopt ec_paramgen_curve:prime256v1", "-sha256");
     rig.certify("old", RSA, "-sha1");
-    rig.certify("brief", RSA, "-sha256");
+    rig.certify("pss", RSA, "-sha256 -sigopt rsa_padding_mode:pss");
     let table = [
         ("good", "-md sha256 -noattr", &["signature-attributes"][..]),
         ("good", "-md sha256 -nodetach", &["signature-not-detached"]),
@@ -263,6 +263,7 @@ fn what_openssl_makes_wrongly_is_refused() {
         ("short", "-md sha256", &["key-too-short"]),
         ("cubic", "-md sha256", &["key-exponent"]),
         ("old", "-md sha256", &["certificate-weak-digest"]),
+        ("pss", "-md sha256", &["certificate-algorithm"]),
     ];
     for (key, more, expected) in table {
         rig.openssl_signs("b", key, more);

@@ -15,7 +15,7 @@ use cryptoki::session::{Session, UserType};
 use cryptoki::slot::Slot;
 use cryptoki::types::AuthPin;
 
-use super::super::asn1::{INTEGER, NULL, SEQUENCE, algorithm, bit_string, element, oid};
+use super::super::asn1::{NULL, SEQUENCE, algorithm, bit_string, element, integer, oid};
 use super::{PassphraseSource, SignError, Signer};
 pub use uri::Uri;
 
@@ -138,13 +138,6 @@ fn public_key(session: &Session, key: ObjectHandle) -> Result<Vec<u8>, SignError
     };
     let key = element(SEQUENCE, &[&integer(&modulus), &integer(&exponent)]);
     Ok(element(SEQUENCE, &[&algorithm(oid::RSA_ENCRYPTION, NULL), &bit_string(&key)]))
-}
-
-/// A positive integer: no leading zeros but one where the first bit is set.
-fn integer(bytes: &[u8]) -> Vec<u8> {
-    let digits = &bytes[bytes.iter().take_while(|byte| **byte == 0).count()..];
-    let sign: &[u8] = if digits.first().is_none_or(|first| first & 0x80 != 0) { &[0] } else { &[] };
-    element(INTEGER, &[sign, digits])
 }
 
 #[cfg(test)]

@@ -1,11 +1,14 @@
 //! Every way to be refused, each with its code, and the ways that pass.
 
+use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
 use policies::decision::Signer as Kind;
 use rcgen::{CustomExtension, DnType, ExtendedKeyUsagePurpose, IsCa, KeyUsagePurpose};
 
 use super::*;
+mod forged;
+
 use crate::bundle::digest::sha256;
 use crate::trust::anchors::{Denial, PublisherStatus};
 use crate::trust::signer::Signer as _;
@@ -429,6 +432,7 @@ fn refusals() -> Vec<(&'static str, Scene, &'static [&'static str])> {
         ),
     ];
     table.extend(chains());
+    table.extend(forged::refusals());
     table
 }
 
@@ -505,6 +509,14 @@ fn each_fault_is_refused_with_its_code() {
         }
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[test]
+fn each_code_has_a_scene() {
+    let seen: BTreeSet<&str> =
+        refusals().into_iter().flat_map(|(_, scene, _)| scene.codes()).collect();
+    let missing = code::CODES.iter().map(|code| code.name).filter(|name| !seen.contains(name));
+    assert_eq!(missing.collect::<Vec<_>>(), Vec::<&str>::new());
 }
 
 #[test]
