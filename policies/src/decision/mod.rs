@@ -15,7 +15,7 @@ mod facts;
 mod registry;
 
 use codes::waivable;
-pub use codes::{CODES, PolicyCode, code};
+pub use codes::{CODES, Effect, PolicyCode, code};
 pub use facts::{
     BundleFact, Check, Evaluated, Expiry, FindingFact, HostDenial, Registration, RegistryFacts,
     Review, ReviewLevel, Signer, State, TrustFacts,
@@ -88,7 +88,7 @@ impl Verdict {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct PolicyViolation {
-    /// Stable, kebab-case; one of [`CODES`].
+    /// Stable, kebab-case; one of [`CODES`], or what is wrong with a signature or a file.
     pub code: &'static str,
     /// What is wrong; lower case, no full stop.
     pub reason: String,

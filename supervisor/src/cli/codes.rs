@@ -1,14 +1,16 @@
 //! `sandboxctl codes`: the reference of all codes, generated from where they are defined.
 
+use std::borrow::Cow;
 use std::process::ExitCode;
 
-use policies::decision::CODES;
+use policies::decision::{CODES, Effect};
 use policies::violation::{Code, Layer, Severity};
 use serde::Serialize;
 
 use super::Failure;
 use super::args::CodesArgs;
 use super::output::{Table, json, text_out};
+use crate::trust::code;
 
 /// Where a code appears.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -18,6 +20,8 @@ enum Kind {
     Violation,
     /// In `violated` and `devWaived` of `check` and events `decision` of the audit log.
     Decision,
+    /// In the checks of `verify`, and where codes of decisions are.
+    Signature,
 }
 
 #[derive(Debug, Serialize)]
@@ -28,11 +32,11 @@ struct Line {
     layer: Layer,
     /// Of a violation: unless a policy line says otherwise.
     severity: Severity,
-    /// Of a decision: whether `run --dev` runs the bundle all the same.
+    /// On a run; none of a violation, which is of a run.
     #[serde(skip_serializing_if = "Option::is_none")]
-    waived_by_dev: Option<bool>,
+    effect: Option<Effect>,
     meaning: &'static str,
-    advice: &'static str,
+    advice: Cow<'static, str>,
 }
 
 pub(super) fn main(args: CodesArgs) -> Result<ExitCode, Failure> {
@@ -49,20 +53,35 @@ fn lines() -> Vec<Line> {
         kind: Kind::Violation,
         layer: code.layer(),
         severity: code.severity(),
-        waived_by_dev: None,
+        effect: None,
         meaning: code.meaning(),
-        advice: code.advice(),
+        advice: code.advice().into(),
     });
     let decisions = CODES.iter().map(|policy| Line {
         code: policy.code,
         kind: Kind::Decision,
         layer: Layer::Policy,
         severity: Severity::Warning,
-        waived_by_dev: Some(policy.waived_by_dev),
+        effect: Some(policy.effect),
         meaning: policy.meaning,
-        advice: policy.advice,
+        advice: policy.advice.into(),
     });
-    violations.chain(decisions).collect()
+    let signatures = code::CODES.iter().map(|code| Line {
+        code: code.name,
+        kind: Kind::Signature,
+        layer: Layer::Policy,
+        severity: Severity::Warning,
+        effect: Some(Effect::Refuses),
+        meaning: code.meaning,
+        advice: sentence(code.remedy).into(),
+    });
+    violations.chain(decisions).chain(signatures).collect()
+}
+
+/// A remedy is written to follow `hint:`.
+fn sentence(remedy: &str) -> String {
+    let (first, rest) = remedy.split_at_checked(1).unwrap_or_default();
+    format!("{}{rest}.", first.to_uppercase())
 }
 
 fn words(line: &Line) -> (String, String) {
@@ -90,16 +109,30 @@ fn markdown(lines: &[Line]) -> String {
     for line in lines.iter().filter(|line| line.kind == Kind::Violation) {
         let (layer, severity) = words(line);
         text.extend(["| `", line.code, "` | ", &layer, " | ", &severity, " | "]);
-        text.extend([&escaped(line.meaning), " | ", &escaped(line.advice), " |\n"]);
+        text.extend([&escaped(line.meaning), " | ", &escaped(&line.advice), " |\n"]);
     }
     text.push_str(
-        "\n## Decisions\n\nWhy a bundle may not run: `check`, the message of `run` (exit code 126), events `decision` of \
-         the audit log.\n\n| code | with `--dev` | meaning | what the author should do |\n|---|---|---|---|\n",
+        "\n## Decisions\n\nWhy a bundle may not run, or not with all it asks for: `check`, the message of `run` (exit code 126), events `decision` of \
+         the audit log.\n\n| code | effect | meaning | what the author should do |\n|---|---|---|---|\n",
     );
     for line in lines.iter().filter(|line| line.kind == Kind::Decision) {
-        let dev = if line.waived_by_dev == Some(true) { "runs" } else { "refused" };
-        text.extend(["| `", line.code, "` | ", dev, " | "]);
-        text.extend([&escaped(line.meaning), " | ", &escaped(line.advice), " |\n"]);
+        let effect = match line.effect {
+            None | Some(Effect::Refuses) => "refused",
+            Some(Effect::WaivedByDev) => "refused; runs with `--dev`",
+            Some(Effect::Withholds) => "runs without it",
+        };
+        text.extend(["| `", line.code, "` | ", effect, " | "]);
+        text.extend([&escaped(line.meaning), " | ", &escaped(&line.advice), " |\n"]);
+    }
+    text.push_str(
+        "\n## Signatures\n\nWhat is wrong with a signature refuses the bundle, also with `--dev`: the checks of `verify`, and \
+         wherever codes of decisions\nare. Tier community does without a signature, with a self-signed one and without fresh \
+         revocation lists: `verify` then\nshows the check as waived. An expired certificate counts for bytes that were registered while it \
+         was valid.\n\n| code | meaning | what to do |\n|---|---|---|\n",
+    );
+    for line in lines.iter().filter(|line| line.kind == Kind::Signature) {
+        text.extend(["| `", line.code, "` | ", &escaped(line.meaning), " | "]);
+        text.extend([&escaped(&line.advice), " |\n"]);
     }
     text
 }
@@ -133,7 +166,7 @@ mod tests {
         let lines = lines();
         let codes: BTreeSet<&str> = lines.iter().map(|line| line.code).collect();
         assert_eq!(codes.len(), lines.len());
-        assert_eq!(lines.len(), Code::ALL.len() + CODES.len());
+        assert_eq!(lines.len(), Code::ALL.len() + CODES.len() + code::CODES.len());
         for line in &lines {
             assert!(line.meaning.ends_with('.') && line.advice.ends_with('.'), "{line:?}");
             assert!(line.meaning.starts_with(|first: char| first != ' '), "{line:?}");

@@ -4,8 +4,9 @@ use semver::Version;
 
 use super::{decided, manifest, violated};
 use crate::decision::{
-    BundleFact, Check, DevMode, Evaluated, Expiry, FindingFact, HostDenial, PolicyViolation,
-    Registration, RegistryFacts, Review, ReviewLevel, Signer, State, TrustFacts, Verdict, code,
+    BundleFact, CODES, Check, DevMode, Effect, Evaluated, Expiry, FindingFact, HostDenial,
+    PolicyViolation, Registration, RegistryFacts, Review, ReviewLevel, Signer, State, TrustFacts,
+    Verdict, code,
 };
 use crate::permission::Permission;
 use crate::tier::Tier;
@@ -331,6 +332,9 @@ fn the_host_takes_permissions_away_and_the_rest_runs() {
         decision.denied.iter().map(|one| (one.permission, one.code, one.reason.as_str())).collect();
     let code = code::PERMISSION_DENIED_BY_HOST;
     assert_eq!(denied, [(Permission::ExternalApiCalls, code, "not here")]);
+    // As `codes` says.
+    let withheld = CODES.iter().filter(|policy| policy.effect == Effect::Withholds);
+    assert_eq!(withheld.map(|policy| policy.code).collect::<Vec<_>>(), [code]);
     // What it cannot do without is refused.
     let manifest = manifest("community", &format!("{rest}{network}"));
     let decision = decided(&manifest, signed(), facts, DevMode::Off);
