@@ -64,7 +64,8 @@ impl AdmitError {
             Self::DevForbidden { config } => {
                 Some(format!("mode = \"forbid\" under [dev] in {}", config.display()))
             }
-            Self::Config(_) | Self::PolicyFile(_) | Self::Policies(_) | Self::Manifest(_) => None,
+            Self::Config(error) => error.hint(),
+            Self::PolicyFile(_) | Self::Policies(_) | Self::Manifest(_) => None,
         }
     }
 }

@@ -5,10 +5,9 @@ use std::time::SystemTime;
 use policies::violation::Severity;
 use serde_json::Value;
 
-use super::Failure;
+use super::{Failure, configured};
 use crate::record::audit::{Event, EventType, Subject, act};
 use crate::state::Dirs;
-use crate::state::config::Config;
 
 /// Who acts, unless somebody is named: the user behind sudo(8), or the user id.
 pub(super) fn actor() -> String {
@@ -24,7 +23,7 @@ pub(super) fn record(
     severity: Severity,
     data: &Value,
 ) -> Result<(), Failure> {
-    let config = Config::load(&dirs.config).map_err(Failure::new)?;
+    let config = configured(dirs)?;
     let subject = Subject { ext: ext.to_owned(), actor: actor(), ..Subject::default() };
     let event = Event::new(kind, severity, SystemTime::now(), data);
     let event = event.map_err(|error| Failure::new(&error))?;

@@ -15,7 +15,6 @@ use crate::registry::{
     RegistryError, ReviewRow, moment,
 };
 use crate::state::Dirs;
-use crate::state::config::Config;
 use crate::state::disabled::{self, Disabled};
 
 /// An extension, and the reaction rule that has switched it off.
@@ -114,7 +113,7 @@ pub(super) fn read(dirs: &Dirs) -> Result<Registry, Failure> {
 }
 
 pub(super) fn edit(dirs: &Dirs, act: &ActArgs) -> Result<Editor, Failure> {
-    let config = Config::load(&dirs.config).map_err(Failure::new)?;
+    let config = super::configured(dirs)?;
     let editor = Editor::open(&dirs.state, &actor(act)).map_err(|error| failure(&error))?;
     Ok(editor.with_log(config.audit.settings()))
 }

@@ -38,6 +38,7 @@ use args::{Command, RunArgs};
 use crate::admit::AdmitError;
 use crate::exit;
 use crate::state::Dirs;
+use crate::state::config::Config;
 
 const VERSION: &str = env!("CARGO_PKG_VERSION");
 
@@ -138,6 +139,11 @@ fn dispatch(command: Command, dirs: &Dirs) -> Result<ExitCode, Failure> {
             Ok(ExitCode::SUCCESS)
         }
     }
+}
+
+/// The operator's configuration.
+fn configured(dirs: &Dirs) -> Result<Config, Failure> {
+    Config::load(&dirs.config).map_err(|error| Failure::new(&error).hint(error.hint()))
 }
 
 /// A bundle or configuration that got no decision. Refused like any other bundle: nothing was started.

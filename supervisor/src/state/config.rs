@@ -10,6 +10,7 @@ use serde::Deserialize;
 use crate::egress::ranges::Ranges;
 use crate::record::audit::Settings;
 use crate::record::audit::forward::Targets;
+use crate::record::audit::key::ModuleKey;
 
 /// What the operator decides about this host.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
@@ -50,6 +51,8 @@ pub struct Audit {
     pub segment_mb: u32,
     /// Where events are sent besides.
     pub forward: Targets,
+    /// The key that signs checkpoints, in a hardware module; without, a file beside the log.
+    pub key: Option<ModuleKey>,
 }
 
 impl Default for Audit {
@@ -59,6 +62,7 @@ impl Default for Audit {
             retention_days: 365,
             segment_mb: 64,
             forward: Targets::default(),
+            key: None,
         }
     }
 }
@@ -67,7 +71,11 @@ impl Audit {
     /// What of it the log itself needs.
     #[must_use]
     pub fn settings(&self) -> Settings {
-        Settings { segment_bytes: u64::from(self.segment_mb) << 20, forward: self.forward.clone() }
+        Settings {
+            segment_bytes: u64::from(self.segment_mb) << 20,
+            forward: self.forward.clone(),
+            key: self.key.clone(),
+        }
     }
 
     /// How long events are kept.
@@ -144,6 +152,16 @@ pub enum ConfigError {
         /// Which value, and why.
         reason: String,
     },
+    /// A value that this program cannot use here.
+    #[error("failed to use {}: {reason}", path.display())]
+    Unusable {
+        /// Which file.
+        path: PathBuf,
+        /// Which value, and why.
+        reason: String,
+        /// What the operator can do.
+        hint: &'static str,
+    },
     /// The file does not say what it may say.
     #[error("failed to parse {}: {source}", path.display())]
     Parse {
@@ -152,6 +170,17 @@ pub enum ConfigError {
         /// Line, column and reason.
         source: Box<toml::de::Error>,
     },
+}
+
+impl ConfigError {
+    /// What the operator can do.
+    #[must_use]
+    pub fn hint(&self) -> Option<String> {
+        match self {
+            Self::Unusable { hint, .. } => Some((*hint).to_owned()),
+            Self::Read { .. } | Self::Value { .. } | Self::Parse { .. } => None,
+        }
+    }
 }
 
 impl Config {
@@ -170,8 +199,11 @@ impl Config {
             path: path.clone(),
             source: Box::new(source),
         })?;
-        match config.egress.problem().or_else(|| config.audit.problem()) {
-            Some(reason) => Err(ConfigError::Value { path, reason }),
+        if let Some(reason) = config.egress.problem().or_else(|| config.audit.problem()) {
+            return Err(ConfigError::Value { path, reason });
+        }
+        match config.audit.key.as_ref().and_then(ModuleKey::problem) {
+            Some((reason, hint)) => Err(ConfigError::Unusable { path, reason, hint }),
             None => Ok(config),
         }
     }
@@ -200,6 +232,14 @@ mod tests {
         for bad in ["retention_days = 29", "retention_days = 40000", "segment_mb = 0"] {
             assert!(parse(&format!("[audit]\n{bad}")).unwrap().problem().is_some(), "{bad}");
         }
+        // Tests of this program are static like the program itself, or built for a module.
+        let key = "[audit.key]\npkcs11 = \"pkcs11:object=k?module-path=/x.so\"\npin_file = ";
+        let loads = cfg!(all(feature = "hsm", not(target_feature = "crt-static")));
+        let problem = |text: String| toml::from_str::<Config>(&text).unwrap().audit.key;
+        let problem = |text: String| problem(text).unwrap().problem();
+        assert_eq!(problem(format!("{key}\"/pin\"")).is_none(), loads);
+        assert!(problem(format!("{key}\"pin\"")).is_some());
+        assert!(toml::from_str::<Config>("[audit.key]\npkcs11 = \"pkcs11:\"").is_err());
         for good in [
             "journald = true",
             "journald = \"/run/x\"",

@@ -5,18 +5,16 @@ use std::process::ExitCode;
 use std::time::SystemTime;
 
 use super::args::{CheckpointArgs, PruneArgs};
-use super::{config, failure};
-use crate::cli::Failure;
+use super::failure;
 use crate::cli::output::{Table, json, text_out};
-use crate::record::audit::key::{CheckpointSigner, FileKey};
-use crate::record::audit::prune;
-use crate::record::audit::{AuditLog, AuditLogError, Subject, checkpoint, seal};
+use crate::cli::{Failure, configured};
+use crate::record::audit::{AuditLog, AuditLogError, Subject, checkpoint, key, prune, seal};
 use crate::state::Dirs;
 
 /// The log, for events that are about no extension.
 fn open(dirs: &Dirs) -> Result<AuditLog, Failure> {
     let subject = Subject { actor: format!("uid:{}", nix::unistd::getuid()), ..Subject::default() };
-    let settings = config(dirs)?.audit.settings();
+    let settings = configured(dirs)?.audit.settings();
     AuditLog::open_with(&dirs.audit(), &subject, &settings)
         .map_err(|error: AuditLogError| Failure::new(&error).hint(error.hint().map(str::to_owned)))
 }
@@ -27,6 +25,7 @@ pub(super) fn checkpoint(
     now: SystemTime,
 ) -> Result<ExitCode, Failure> {
     let dir = dirs.audit();
+    let settings = configured(dirs)?.audit.settings();
     if dir.exists() {
         let mut log = open(dirs)?;
         for sealed in seal::seal(&mut log, SystemTime::now).map_err(failure)? {
@@ -41,7 +40,7 @@ pub(super) fn checkpoint(
         }
         log.finish_forwarding();
     }
-    let text = checkpoint::make(&dir, now).map_err(failure)?;
+    let text = checkpoint::make(&dir, settings.key.as_ref(), now).map_err(failure)?;
     match &args.out {
         None => text_out(&text),
         Some(path) => {
@@ -54,14 +53,14 @@ pub(super) fn checkpoint(
 }
 
 pub(super) fn key(dirs: &Dirs) -> Result<ExitCode, Failure> {
-    let dir = dirs.audit();
-    drop(open(dirs)?);
-    let key = FileKey::open(&dir).map_err(|error| Failure::new(&error).hint(error.hint()))?;
+    let log = open(dirs)?;
+    let key = key::open(log.dir(), log.settings().key.as_ref())
+        .map_err(|error| Failure::new(&error).hint(error.hint()))?;
     text_out(&format!("{}\n", key.verify_key().text()))
 }
 
 pub(super) fn prune(args: &PruneArgs, dirs: &Dirs, now: SystemTime) -> Result<ExitCode, Failure> {
-    let keep = config(dirs)?.audit.retention();
+    let keep = configured(dirs)?.audit.retention();
     let dir = dirs.audit();
     if !args.dry_run && dir.exists() {
         let mut log = open(dirs)?;

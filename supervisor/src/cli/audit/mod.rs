@@ -14,7 +14,6 @@ use args::{AuditArgs, AuditCommand};
 use super::Failure;
 use crate::record::audit::checkpoint::CheckpointError;
 use crate::state::Dirs;
-use crate::state::config::Config;
 
 pub(super) fn main(args: AuditArgs, dirs: &Dirs) -> Result<ExitCode, Failure> {
     let now = SystemTime::now();
@@ -33,8 +32,4 @@ pub(super) fn main(args: AuditArgs, dirs: &Dirs) -> Result<ExitCode, Failure> {
 #[expect(clippy::needless_pass_by_value, reason = "map_err hands an error over by value")]
 fn failure(error: CheckpointError) -> Failure {
     Failure::new(&error).hint(error.hint())
-}
-
-fn config(dirs: &Dirs) -> Result<Config, Failure> {
-    Config::load(&dirs.config).map_err(Failure::new)
 }

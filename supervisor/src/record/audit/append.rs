@@ -12,6 +12,7 @@ use policies::violation::Severity;
 use serde_json::json;
 
 use super::forward::{Forwarded, Forwarder, Targets};
+use super::key::ModuleKey;
 use super::line::{Chain, Head};
 use super::segment::{self, Content, End, Header, Last, Segment};
 use super::{AuditLogError, Event, EventType, Subject};
@@ -24,11 +25,13 @@ pub struct Settings {
     pub segment_bytes: u64,
     /// Where each event is sent besides.
     pub forward: Targets,
+    /// The key that signs checkpoints, where it is not the file beside the log.
+    pub key: Option<ModuleKey>,
 }
 
 impl Default for Settings {
     fn default() -> Self {
-        Self { segment_bytes: 64 * 1024 * 1024, forward: Targets::default() }
+        Self { segment_bytes: 64 * 1024 * 1024, forward: Targets::default(), key: None }
     }
 }
 
@@ -50,7 +53,7 @@ pub struct AuditLog {
     lock: File,
     /// The part of each line that is the same, as JSON.
     subject: String,
-    segment_bytes: u64,
+    settings: Settings,
     segment: Option<Segment>,
     standing: Standing,
     /// Of those lost, how many no line in the log tells of yet.
@@ -107,7 +110,7 @@ impl AuditLog {
             dir: dir.to_owned(),
             lock,
             subject,
-            segment_bytes: settings.segment_bytes,
+            settings: settings.clone(),
             segment: None,
             standing: Standing::default(),
             untold: 0,
@@ -120,6 +123,12 @@ impl AuditLog {
     #[must_use]
     pub fn dir(&self) -> &Path {
         &self.dir
+    }
+
+    /// How it is kept.
+    #[must_use]
+    pub fn settings(&self) -> &Settings {
+        &self.settings
     }
 
     /// Appends the events together, in this order, and returns the number of the last. All are written or none; those that
@@ -266,7 +275,7 @@ impl AuditLog {
         let is_plain = matches!(end.content, Content::Plain(_));
         // A line without an end is closed in its own segment first.
         let is_open = matches!(end.content, Content::Nothing) || end.torn.is_some() || end.is_open;
-        let is_over = segment.is_over(now, end.size, self.segment_bytes);
+        let is_over = segment.is_over(now, end.size, self.settings.segment_bytes);
         if is_open || !(is_plain || is_over) {
             return Ok((segment, end, None));
         }

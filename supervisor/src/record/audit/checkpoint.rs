@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
 use super::AuditLogError;
-use super::key::{CheckpointSigner, FileKey, KeyError, sign_note};
+use super::key::{self, KeyError, ModuleKey, sign_note};
 use super::note::{Checkpoint, Note, NoteError};
 use super::segment::{self, Content, Segment};
 use crate::record::clock::rfc3339;
@@ -73,7 +73,11 @@ impl CheckpointError {
 ///
 /// # Errors
 /// [`CheckpointError`].
-pub fn make(dir: &Path, now: SystemTime) -> Result<String, CheckpointError> {
+pub fn make(
+    dir: &Path,
+    key: Option<&ModuleKey>,
+    now: SystemTime,
+) -> Result<String, CheckpointError> {
     let empty = || CheckpointError::Empty { dir: dir.to_owned() };
     let read = || {
         for (_, name) in segment::numbered(dir)?.into_iter().rev() {
@@ -91,14 +95,14 @@ pub fn make(dir: &Path, now: SystemTime) -> Result<String, CheckpointError> {
         other => other.map_err(CheckpointError::at("read", dir))?,
     };
     let last = last.ok_or_else(empty)?;
-    let key = FileKey::open(dir)?;
+    let key = key::open(dir, key)?;
     let checkpoint = Checkpoint {
         origin: key.verify_key().name().to_owned(),
         size: last.seq,
         head: last.head,
         more: vec![("made".to_owned(), rfc3339(now))],
     };
-    let note = sign_note(&key, checkpoint.text())?;
+    let note = sign_note(key.as_ref(), checkpoint.text())?;
     keep(dir, HEAD, &note)?;
     Ok(note.render())
 }

@@ -1,7 +1,12 @@
 //! The key that signs checkpoints, and keys that verify them.
 //!
-//! `log-key.pem` beside the segments is an Ed25519 key (PKCS#8), made when it is first needed; `log-key.pub` holds the
-//! verifying key of every key that ever signed here, one a line, in the form of signed notes: `name+id+key`.
+//! `log-key.pem` beside the segments is an Ed25519 key (PKCS#8), made when it is first needed, unless the configuration
+//! names a key in a hardware module ([`ModuleKey`]). `log-key.pub` holds the verifying key of every key that ever signed
+//! here, one a line, in the form of signed notes: `name+id+key`.
+
+#[cfg(feature = "hsm")]
+mod pkcs11;
+mod source;
 
 use std::fs::{self, OpenOptions};
 use std::io::{self, ErrorKind, Write};
@@ -15,6 +20,8 @@ use aws_lc_rs::signature::{
 use base64ct::{Base64, Encoding};
 
 use super::note::{Note, Signature};
+use crate::trust::signer::SignError;
+pub use source::ModuleKey;
 
 /// The private key's file.
 pub const PRIVATE: &str = "log-key.pem";
@@ -61,6 +68,20 @@ pub enum KeyError {
         /// The line.
         text: String,
     },
+    /// The hardware module that holds it.
+    #[error("failed to use the log key in the hardware module: {source}")]
+    Module {
+        /// What the module, its address or the file of its PIN lacks.
+        source: SignError,
+    },
+    /// The module's key makes signatures that nobody could verify.
+    #[error("failed to use the log key in the hardware module: its signature does not verify")]
+    Unusable,
+    /// This program loads no PKCS#11 library.
+    #[error(
+        "failed to use the log key in the hardware module: this binary loads no PKCS#11 library"
+    )]
+    NoModules,
     /// The signer failed.
     #[error("failed to sign a checkpoint: {reason}")]
     Sign {
@@ -82,9 +103,36 @@ impl KeyError {
                 "move {} away, and a new key is made; log-key.pub keeps the old one's other half",
                 path.display()
             )),
+            Self::Module { source } => source.hint(),
+            Self::Unusable => {
+                Some("the key must be RSA of 2048 to 8192 bits, and allowed to sign".to_owned())
+            }
+            Self::NoModules => Some(source::NEEDS_A_BUILD.to_owned()),
             _ => None,
         }
     }
+}
+
+/// The key that signs here: in the module that `key` names, else the file in `dir`. The verifying half of a new one is added
+/// to `log-key.pub`, so that what both sign verifies.
+///
+/// # Errors
+/// [`KeyError`]; a module that cannot be used is never replaced by the file.
+pub fn open(dir: &Path, key: Option<&ModuleKey>) -> Result<Box<dyn CheckpointSigner>, KeyError> {
+    match key {
+        None => Ok(Box::new(FileKey::open(dir)?)),
+        Some(key) => in_module(dir, key),
+    }
+}
+
+#[cfg(feature = "hsm")]
+fn in_module(dir: &Path, key: &ModuleKey) -> Result<Box<dyn CheckpointSigner>, KeyError> {
+    Ok(Box::new(pkcs11::TokenKey::open(dir, key)?))
+}
+
+#[cfg(not(feature = "hsm"))]
+fn in_module(_: &Path, _: &ModuleKey) -> Result<Box<dyn CheckpointSigner>, KeyError> {
+    Err(KeyError::NoModules)
 }
 
 /// Signs checkpoints. A key in a hardware module is another implementation.
@@ -324,79 +372,4 @@ pub fn published(dir: &Path) -> Result<Vec<VerifyKey>, KeyError> {
 }
 
 #[cfg(test)]
-mod tests {
-    use aws_lc_rs::encoding::AsDer;
-    use aws_lc_rs::rand::SystemRandom;
-    use aws_lc_rs::rsa::KeySize;
-    use aws_lc_rs::signature::{RSA_PKCS1_SHA256, RsaKeyPair};
-
-    use super::super::note::Signed;
-    use super::super::tests::TempDir;
-    use super::*;
-
-    struct Rsa {
-        pair: RsaKeyPair,
-        public: VerifyKey,
-    }
-
-    impl CheckpointSigner for Rsa {
-        fn verify_key(&self) -> &VerifyKey {
-            &self.public
-        }
-
-        fn sign(&self, text: &[u8]) -> Result<Vec<u8>, KeyError> {
-            let mut signature = vec![0; self.pair.public_modulus_len()];
-            self.pair
-                .sign(&RSA_PKCS1_SHA256, &SystemRandom::new(), text, &mut signature)
-                .map_err(|_| KeyError::Sign { reason: "refused".to_owned() })?;
-            Ok(signature)
-        }
-    }
-
-    fn assert_signs(signer: &dyn CheckpointSigner) {
-        let key = signer.verify_key().clone();
-        assert_eq!(VerifyKey::parse(&key.text()).expect("key"), key);
-        let note = sign_note(signer, "text\n".to_owned()).expect("note");
-        let note = Note::parse(note.render().as_bytes()).expect("note");
-        assert_eq!(note.signed_by(std::slice::from_ref(&key)), Signed::Rightly);
-        assert_eq!(note.signed_by(&[]), Signed::ByNobodyKnown);
-        let other = Note { text: "texT\n".to_owned(), ..note };
-        assert_eq!(other.signed_by(&[key]), Signed::Wrongly);
-    }
-
-    #[test]
-    fn a_key_is_made_once_and_for_its_owner_alone() {
-        let dir = TempDir::new("key");
-        let key = FileKey::open(&dir.0).expect("made");
-        assert_signs(&key);
-        let again = FileKey::open(&dir.0).expect("read");
-        assert_eq!(again.public, key.public);
-        assert_eq!(published(&dir.0).expect("public"), std::slice::from_ref(&key.public));
-        let mode = |name| fs::metadata(dir.0.join(name)).expect("metadata").mode() & 0o777;
-        assert_eq!(mode(PRIVATE), 0o600);
-        // Lost: a new one, and what the old one signed can still be verified.
-        fs::remove_file(dir.0.join(PRIVATE)).expect("remove");
-        let new = FileKey::open(&dir.0).expect("made");
-        assert_eq!(published(&dir.0).expect("public"), [key.public, new.public]);
-    }
-
-    #[test]
-    fn a_key_that_others_can_read_is_refused() {
-        use std::os::unix::fs::PermissionsExt;
-        let dir = TempDir::new("key-mode");
-        FileKey::open(&dir.0).expect("made");
-        let path = dir.0.join(PRIVATE);
-        fs::set_permissions(&path, fs::Permissions::from_mode(0o640)).expect("chmod");
-        assert!(matches!(FileKey::open(&dir.0), Err(KeyError::Mode { mode: 0o640, .. })));
-        fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).expect("chmod");
-        fs::write(&path, "something else").expect("write");
-        assert!(matches!(FileKey::open(&dir.0), Err(KeyError::Form { .. })));
-    }
-
-    #[test]
-    fn rsa_keys_of_another_signer_work_too() {
-        let pair = RsaKeyPair::generate(KeySize::Rsa2048).expect("key");
-        let spki = pair.public_key().as_der().expect("der").as_ref().to_vec();
-        assert_signs(&Rsa { pair, public: VerifyKey::new(PublicKey::Rsa(spki)) });
-    }
-}
+mod tests;

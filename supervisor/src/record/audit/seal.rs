@@ -11,7 +11,7 @@ use serde_json::json;
 
 use super::checkpoint::{self, CheckpointError};
 use super::forward::Forwarded;
-use super::key::{CheckpointSigner, FileKey, sign_note};
+use super::key::{self, CheckpointSigner, sign_note};
 use super::line::{Front, Head};
 use super::note::Checkpoint;
 use super::read::{Lines, SegmentFile, snapshot};
@@ -56,8 +56,9 @@ pub fn seal(
         } else {
             let key = match &key {
                 Some(key) => key,
-                None => key.insert(FileKey::open(&dir)?),
+                None => key.insert(key::open(&dir, log.settings().key.as_ref())?),
             };
+            let key = key.as_ref();
             let note = sign_note(key, text(key, &file, &walked, &seen.range, &walk, now))?;
             let name = checkpoint::name_of(&file.name);
             checkpoint::keep(&dir, &name, &note)?;
@@ -97,7 +98,7 @@ pub fn after_run(
 }
 
 fn text(
-    key: &FileKey,
+    key: &dyn CheckpointSigner,
     file: &SegmentFile,
     walked: &Walked,
     range: &Range,

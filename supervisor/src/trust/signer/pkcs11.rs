@@ -9,6 +9,7 @@ use std::fs;
 use std::path::Path;
 
 use cryptoki::context::{CInitializeArgs, CInitializeFlags, Pkcs11};
+use cryptoki::error::{Error, RvError};
 use cryptoki::mechanism::Mechanism;
 use cryptoki::object::{Attribute, AttributeType, KeyType, ObjectClass, ObjectHandle};
 use cryptoki::session::{Session, UserType};
@@ -82,8 +83,11 @@ fn load(path: &Path) -> Result<Pkcs11, SignError> {
     }
     let library = Pkcs11::new(path).map_err(|e| failed(&e))?;
     let arguments = CInitializeArgs::new(CInitializeFlags::OS_LOCKING_OK);
-    library.initialize(arguments).map_err(|e| module("initialise")(&e))?;
-    Ok(library)
+    match library.initialize(arguments) {
+        // Once a process; nobody here ends it, so a second key finds it done.
+        Ok(()) | Err(Error::Pkcs11(RvError::CryptokiAlreadyInitialized, _)) => Ok(library),
+        Err(error) => Err(module("initialise")(&error)),
+    }
 }
 
 fn find_token(library: &Pkcs11, uri: &Uri) -> Result<Slot, SignError> {
@@ -140,5 +144,7 @@ fn public_key(session: &Session, key: ObjectHandle) -> Result<Vec<u8>, SignError
     Ok(element(SEQUENCE, &[&algorithm(oid::RSA_ENCRYPTION, NULL), &bit_string(&key)]))
 }
 
+#[cfg(test)]
+pub(crate) mod testing;
 #[cfg(test)]
 mod tests;

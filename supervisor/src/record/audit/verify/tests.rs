@@ -65,7 +65,7 @@ fn every_flipped_byte_is_found() {
     for path in segments(&dir.0) {
         flipped += flip_each(&dir.0, &path);
     }
-    checkpoint::make(&dir.0, day(1)).expect("checkpoint");
+    checkpoint::make(&dir.0, None, day(1)).expect("checkpoint");
     let kept = checkpoint::all(&dir.0).expect("checkpoints");
     assert_eq!(kept.len(), 2);
     for (name, _) in kept {
@@ -178,7 +178,7 @@ fn each_kind_of_tampering_has_its_code() {
     for (name, act, want) in kinds {
         let dir = TempDir::new("kind");
         drop(log_of(&dir.0, 3));
-        checkpoint::make(&dir.0, day(2)).expect("checkpoint");
+        checkpoint::make(&dir.0, None, day(2)).expect("checkpoint");
         assert_whole(&dir.0);
         act(&dir.0, &segments(&dir.0));
         let found = codes(&dir.0);
@@ -209,7 +209,8 @@ fn truncation_is_found_by_a_checkpoint_alone() {
     log.append(&[event(1), event(2), event(3)]).expect("append");
     let elsewhere = TempDir::new("elsewhere");
     let kept = elsewhere.0.join("kept");
-    fs::write(&kept, checkpoint::make(&dir.0, SystemTime::now()).expect("made")).expect("write");
+    fs::write(&kept, checkpoint::make(&dir.0, None, SystemTime::now()).expect("made"))
+        .expect("write");
     let against = Options { against: Some(kept), keys: None };
     let file = segments(&dir.0).remove(0);
     edit_lines(&file, |lines| drop(lines.pop()));
@@ -228,7 +229,7 @@ fn truncation_is_found_by_a_checkpoint_alone() {
     // With a key of the tamperer's own.
     fs::remove_file(dir.0.join(super::super::key::PRIVATE)).expect("remove");
     fs::remove_file(dir.0.join(super::super::key::PUBLIC)).expect("remove");
-    checkpoint::make(&dir.0, SystemTime::now()).expect("made");
+    checkpoint::make(&dir.0, None, SystemTime::now()).expect("made");
     let verified = verify(&dir.0, &against).expect("verify");
     assert_eq!(verified.problems[0].code, ProblemCode::CheckpointSignature);
 }
