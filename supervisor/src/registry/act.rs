@@ -151,7 +151,7 @@ impl Editor {
             let forwarded = log.finish_forwarding();
             if let Err(error) = seal::after_run(&mut log, forwarded.as_ref(), SystemTime::now) {
                 // The act is done and on record; whoever uses the log next signs what this one could not.
-                tracing::warn!(%error, "the audit log was not sealed");
+                tracing::warn!(%error, "the audit log was not sealed or pruned");
             }
         }
         committed.map(|()| value).map_err(|(error, _)| error)

@@ -45,7 +45,7 @@ pub enum Landlock {
 pub struct Audit {
     /// See [`Landlock`].
     pub landlock: Landlock,
-    /// Days for which `audit prune` keeps events: 30 to 36500.
+    /// Days for which events are kept: 30 to 36500.
     pub retention_days: u32,
     /// A segment of the log that is larger than this is followed by a new one, in MiB: 1 to 1024.
     pub segment_mb: u32,
@@ -74,6 +74,7 @@ impl Audit {
         Settings {
             segment_bytes: u64::from(self.segment_mb) << 20,
             forward: self.forward.clone(),
+            retention: self.retention(),
             key: self.key.clone(),
         }
     }

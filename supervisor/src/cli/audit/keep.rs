@@ -62,8 +62,10 @@ pub(super) fn key(dirs: &Dirs) -> Result<ExitCode, Failure> {
 pub(super) fn prune(args: &PruneArgs, dirs: &Dirs, now: SystemTime) -> Result<ExitCode, Failure> {
     let keep = configured(dirs)?.audit.retention();
     let dir = dirs.audit();
+    let mut turn = None;
     if !args.dry_run && dir.exists() {
         let mut log = open(dirs)?;
+        turn = Some(prune::Turn::take(&dir).map_err(failure)?);
         seal::seal(&mut log, SystemTime::now).map_err(failure)?;
     }
     let plan = prune::plan(&dir, keep, now).map_err(failure)?;
@@ -72,6 +74,7 @@ pub(super) fn prune(args: &PruneArgs, dirs: &Dirs, now: SystemTime) -> Result<Ex
         prune::prune(&mut log, &plan, keep, SystemTime::now).map_err(failure)?;
         log.finish_forwarding();
     }
+    drop(turn);
     if let Some(kept) = &plan.kept {
         eprintln!("sandboxctl: warning: kept although it is old: {kept}");
     }

@@ -20,5 +20,9 @@ pub fn record(
     let mut log = AuditLog::open_with(&dirs.audit(), subject, &config.audit.settings())?;
     log.append_durably(events)?;
     let forwarded = log.finish_forwarding();
-    seal::after_run(&mut log, forwarded.as_ref(), SystemTime::now)
+    if let Err(error) = seal::after_run(&mut log, forwarded.as_ref(), SystemTime::now) {
+        // The act is on record, and so is this; whoever begins the next segment tries again.
+        tracing::warn!(%error, "the audit log was not sealed or pruned");
+    }
+    Ok(())
 }

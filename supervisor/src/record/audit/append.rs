@@ -5,7 +5,7 @@ use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::ops::Range;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use jiff::Timestamp;
 use policies::violation::Severity;
@@ -25,13 +25,20 @@ pub struct Settings {
     pub segment_bytes: u64,
     /// Where each event is sent besides.
     pub forward: Targets,
+    /// How long events are kept; what is older goes by itself, see [`prune`](super::prune).
+    pub retention: Duration,
     /// The key that signs checkpoints, where it is not the file beside the log.
     pub key: Option<ModuleKey>,
 }
 
 impl Default for Settings {
     fn default() -> Self {
-        Self { segment_bytes: 64 * 1024 * 1024, forward: Targets::default(), key: None }
+        Self {
+            segment_bytes: 64 * 1024 * 1024,
+            forward: Targets::default(),
+            retention: Duration::from_hours(365 * 24),
+            key: None,
+        }
     }
 }
 

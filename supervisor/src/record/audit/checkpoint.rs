@@ -44,6 +44,12 @@ pub enum CheckpointError {
         /// What it is not.
         source: NoteError,
     },
+    /// A segment is older than the retention and stays.
+    #[error("failed to prune the audit log: kept although it is old: {reason}")]
+    Kept {
+        /// Which, and why.
+        reason: String,
+    },
     /// There is nothing to sign.
     #[error("the audit log {} has no events with hashes yet", dir.display())]
     Empty {
@@ -64,6 +70,9 @@ impl CheckpointError {
         match self {
             Self::Key(error) => error.hint(),
             Self::Log(error) => error.hint().map(str::to_owned),
+            Self::Kept { .. } => {
+                Some("`audit verify` and `audit prune --dry-run` say more".to_owned())
+            }
             _ => None,
         }
     }

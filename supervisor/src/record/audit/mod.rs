@@ -132,6 +132,8 @@ pub enum EventType {
     SealFailed,
     /// The log itself: segments are removed because they are older than what is kept.
     Pruned,
+    /// Segments that are older than the retention could not be pruned.
+    PruneFailed,
     /// Whom or what this host trusts or denies is about to change.
     TrustChanged,
     /// The signature of a bundle that is about to run is valid.
@@ -186,6 +188,7 @@ impl EventType {
             Self::Sealed => "audit.sealed",
             Self::SealFailed => "audit.seal-failed",
             Self::Pruned => "audit.pruned",
+            Self::PruneFailed => "audit.prune-failed",
             Self::TrustChanged => "trust.changed",
             Self::SignatureVerified => "signature.verified",
             Self::SignatureFailed => "signature.failed",
@@ -222,6 +225,7 @@ impl EventType {
                 | Self::ForwardLost
                 | Self::Sealed
                 | Self::SealFailed
+                | Self::PruneFailed
                 | Self::Reaction
         )
     }

@@ -1,8 +1,12 @@
 //! Retention: whole segments go once their last event is old enough. Their checkpoints stay, so that what follows them
 //! still hangs on something.
+//!
+//! Whoever begins a new segment prunes once its run is over, at most once a day ([`daily`]); `audit prune` does it at once.
 
-use std::fs::{self, File};
-use std::path::Path;
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
 use policies::violation::Severity;
@@ -16,6 +20,9 @@ use super::read::{SegmentFile, snapshot};
 use super::seal::look;
 use super::{AuditLog, Event, EventType};
 use crate::record::clock::rfc3339;
+
+/// Held by whoever prunes; its text is the time at which the retention was last held without an operator.
+pub const TURN: &str = "prune.lock";
 
 /// One segment that is too old.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -41,6 +48,9 @@ pub struct Pruning {
     pub old: Vec<Old>,
     /// Why the segment after these stays although it is old, where it does.
     pub kept: Option<String>,
+    /// Whether no closed segment is younger than the retention.
+    #[serde(skip)]
+    is_all: bool,
 }
 
 /// Says which segments are older than `keep` at `now`: from the oldest on, up to the first that is not, and never the last.
@@ -51,11 +61,14 @@ pub fn plan(dir: &Path, keep: Duration, now: SystemTime) -> Result<Pruning, Chec
     let (mut files, _) = snapshot(dir).map_err(CheckpointError::at("read", dir))?;
     files.pop();
     let edge = now.checked_sub(keep).map(rfc3339).unwrap_or_default();
-    let mut pruning = Pruning::default();
+    let mut pruning = Pruning { is_all: true, ..Pruning::default() };
     for file in files {
         match judge(dir, &file, &edge)? {
             Judged::Old(old) => pruning.old.push(old),
-            Judged::Young => break,
+            Judged::Young => {
+                pruning.is_all = false;
+                break;
+            }
             Judged::Unproven(why) => {
                 pruning.kept = Some(format!("{}: {why}", file.name));
                 break;
@@ -63,6 +76,96 @@ pub fn plan(dir: &Path, keep: Duration, now: SystemTime) -> Result<Pruning, Chec
         }
     }
     Ok(pruning)
+}
+
+/// Holds the retention, unless that was done today or somebody is at it. Nothing goes where even the segment that was closed
+/// last is older than the retention: that is a clock that is wrong, or a host that was away for long, and an operator can
+/// tell which.
+///
+/// # Errors
+/// [`CheckpointError`]; [`CheckpointError::Kept`] where a segment is old and stays.
+pub fn daily(log: &mut AuditLog, clock: impl Fn() -> SystemTime) -> Result<(), CheckpointError> {
+    let (dir, keep) = (log.dir().to_owned(), log.settings().retention);
+    let now = rfc3339(clock());
+    let Some(mut turn) = Turn::try_take(&dir)? else { return Ok(()) };
+    let day = |time: &str| time.chars().take(10).collect::<String>();
+    if day(&turn.last()?) == day(&now) {
+        return Ok(());
+    }
+    turn.set(&now)?;
+    let plan = plan(&dir, keep, clock())?;
+    if plan.is_all && plan.kept.is_none() && !plan.old.is_empty() {
+        let days = keep.as_secs() / (24 * 60 * 60);
+        let reason = format!(
+            "every closed segment, the last one of {} included, would go: if the clock is right and nothing was recorded for {days} days, `audit prune` removes them",
+            plan.old.last().map_or("", |old| old.to.as_str())
+        );
+        return Err(CheckpointError::Kept { reason });
+    }
+    prune(log, &plan, keep, clock)?;
+    plan.kept.map_or(Ok(()), |reason| Err(CheckpointError::Kept { reason }))
+}
+
+/// The right to prune, which one process has at a time. Given back when it is dropped.
+#[derive(Debug)]
+pub struct Turn {
+    file: File,
+    path: PathBuf,
+}
+
+impl Turn {
+    /// Waits for it.
+    ///
+    /// # Errors
+    /// [`CheckpointError::File`].
+    pub fn take(dir: &Path) -> Result<Self, CheckpointError> {
+        let turn = Self::open(dir)?;
+        turn.file.lock().map_err(CheckpointError::at("lock", &turn.path))?;
+        Ok(turn)
+    }
+
+    /// `None` where another process has it.
+    fn try_take(dir: &Path) -> Result<Option<Self>, CheckpointError> {
+        let turn = Self::open(dir)?;
+        match turn.file.try_lock() {
+            Ok(()) => Ok(Some(turn)),
+            Err(fs::TryLockError::WouldBlock) => Ok(None),
+            Err(fs::TryLockError::Error(error)) => {
+                Err(CheckpointError::at("lock", &turn.path)(error))
+            }
+        }
+    }
+
+    fn open(dir: &Path) -> Result<Self, CheckpointError> {
+        let path = dir.join(TURN);
+        let file = OpenOptions::new()
+            .read(true)
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .mode(0o640)
+            .open(&path)
+            .map_err(CheckpointError::at("open", &path))?;
+        Ok(Self { file, path })
+    }
+
+    fn last(&self) -> Result<String, CheckpointError> {
+        let mut bytes = Vec::new();
+        (&self.file)
+            .take(64)
+            .read_to_end(&mut bytes)
+            .map_err(CheckpointError::at("read", &self.path))?;
+        Ok(String::from_utf8_lossy(&bytes).into_owned())
+    }
+
+    fn set(&mut self, now: &str) -> Result<(), CheckpointError> {
+        let mut write = || -> io::Result<()> {
+            self.file.set_len(0)?;
+            self.file.seek(SeekFrom::Start(0))?;
+            self.file.write_all(now.as_bytes())
+        };
+        write().map_err(CheckpointError::at("write", &self.path))
+    }
 }
 
 enum Judged {
@@ -73,6 +176,10 @@ enum Judged {
 
 fn judge(dir: &Path, file: &SegmentFile, edge: &str) -> Result<Judged, CheckpointError> {
     let path = dir.join(checkpoint::name_of(&file.name));
+    // Made in a younger hour than that: no need to read it.
+    if file.name.get(..13) > edge.get(..13) {
+        return Ok(Judged::Young);
+    }
     let (walked, seen, walk) = look(dir, file)?;
     if seen.range.to.as_str() >= edge && !walked.is_plain {
         return Ok(Judged::Young);
@@ -133,3 +240,6 @@ pub fn prune(
     let sync = || File::open(log.dir())?.sync_all();
     sync().map_err(CheckpointError::at("write", log.dir()))
 }
+
+#[cfg(test)]
+mod tests;

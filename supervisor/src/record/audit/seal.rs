@@ -16,7 +16,7 @@ use super::line::{Front, Head};
 use super::note::Checkpoint;
 use super::read::{Lines, SegmentFile, snapshot};
 use super::walk::{Place, ProblemCode, Visitor, Walk, Walked};
-use super::{AuditLog, Event, EventType};
+use super::{AuditLog, Event, EventType, prune};
 use crate::record::clock::rfc3339;
 
 /// A segment that was closed, or could not be.
@@ -77,11 +77,12 @@ pub fn seal(
     Ok(sealed)
 }
 
-/// What is due when a process is done with the log: a line about what could not be forwarded, and the checkpoint of the
-/// segment before, where this process began a new one.
+/// What is due when a process is done with the log: a line about what could not be forwarded; and where this process began
+/// a new segment, the checkpoint of the one before, and what is older than the retention goes.
 ///
 /// # Errors
-/// [`CheckpointError`].
+/// [`CheckpointError`], the first: it is in the log, too, if that takes it. Nothing that was done depends on it, and whoever
+/// begins the next segment tries again.
 pub fn after_run(
     log: &mut AuditLog,
     forwarded: Option<&Forwarded>,
@@ -91,10 +92,32 @@ pub fn after_run(
         let event = Event::new(EventType::ForwardLost, Severity::Warning, clock(), forwarded)?;
         log.append_at(&[event], &clock)?;
     }
-    if log.take_rotated() {
-        seal(log, clock)?;
+    if !log.take_rotated() {
+        return Ok(());
     }
-    Ok(())
+    let sealed = seal(log, &clock).map(drop);
+    let sealed = told(log, EventType::SealFailed, sealed, &clock);
+    // Also where sealing failed: what has its checkpoint may go.
+    let pruned = prune::daily(log, &clock);
+    sealed.and(told(log, EventType::PruneFailed, pruned, &clock))
+}
+
+/// Puts on record what failed.
+fn told(
+    log: &mut AuditLog,
+    kind: EventType,
+    done: Result<(), CheckpointError>,
+    clock: impl Fn() -> SystemTime,
+) -> Result<(), CheckpointError> {
+    if let Err(error) = &done {
+        let data = json!({ "detail": error.to_string() });
+        // A log that has no proof is worse than one that is long.
+        let severity =
+            if kind == EventType::PruneFailed { Severity::Warning } else { Severity::Critical };
+        let event = Event::new(kind, severity, clock(), &data)?;
+        log.append_at(&[event], &clock)?;
+    }
+    done
 }
 
 fn text(
