@@ -55,6 +55,7 @@ fn launch(buffer: &'static mut [u8]) -> Result<i32, Failure<'static>> {
     tree::apply(&mut plan)?;
     pivot::apply()?;
     sysctls::apply(&mut plan)?;
+    let id = privileges::mark(&mut plan)?;
     let gate = ipc::gate().at(Step::Clone)?;
     let workload = match userns::fork().at(Step::Clone)? {
         sys::process::Fork::Child => workload::launch(&mut plan, gate),
@@ -62,7 +63,7 @@ fn launch(buffer: &'static mut [u8]) -> Result<i32, Failure<'static>> {
     };
     userns::map(&mut plan, workload)?;
     pivot::seal()?;
-    privileges::demote(&mut plan)?;
+    privileges::demote(id)?;
     let signals = init::block_signals().at(Step::Demote)?;
     lifeline::wait_for_go()?;
     userns::release(gate)?;

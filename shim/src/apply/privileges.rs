@@ -6,9 +6,16 @@ use shim::wire::Reader;
 use crate::failure::{At, Failure};
 use crate::sys::{lockdown, process};
 
-/// PID 1 gives up root: a user id of its own, which is not the extension's, and `CAP_KILL` alone, to forward signals.
-pub(crate) fn demote(plan: &mut Reader<'static>) -> Result<(), Failure<'static>> {
+/// The workload is born with the id of PID 1 as its saved group id, by which the kernel's audit can tell it from processes
+/// of the host (`audit_filter_task()`): it is still root then. Nothing else looks at that id, and the workload replaces it.
+pub(crate) fn mark(plan: &mut Reader<'static>) -> Result<u32, Failure<'static>> {
     let id = plan.u32()?;
+    process::save_group(id).at(Step::Clone)?;
+    Ok(id)
+}
+
+/// PID 1 gives up root: a user id of its own, which is not the extension's, and `CAP_KILL` alone, to forward signals.
+pub(crate) fn demote(id: u32) -> Result<(), Failure<'static>> {
     lockdown::keep_capabilities().at(Step::Demote)?;
     process::become_user(id, id).at(Step::Demote)?;
     lockdown::set_capabilities(lockdown::CAP_KILL).at(Step::Demote)?;
@@ -16,10 +23,9 @@ pub(crate) fn demote(plan: &mut Reader<'static>) -> Result<(), Failure<'static>>
     lockdown::die_with_parent().at(Step::Demote)
 }
 
-/// The workload reads past what the plan says to PID 1 alone: the id map and PID 1's id.
+/// The workload reads past what the plan says to PID 1 alone: the id map.
 pub(crate) fn skip_shim(plan: &mut Reader<'static>) -> Result<(), Failure<'static>> {
     plan.bytes()?;
-    plan.u32()?;
     Ok(())
 }
 

@@ -158,6 +158,13 @@ pub(crate) fn become_user(uid: u32, gid: u32) -> Result<()> {
     unsafe { syscall(nr::SETRESUID, [word(uid), word(uid), word(uid), 0, 0, 0]) }.map(drop)
 }
 
+/// setresgid(2) of the saved group id alone.
+pub(crate) fn save_group(gid: u32) -> Result<()> {
+    let same = word(u32::MAX);
+    // SAFETY: no pointers.
+    unsafe { syscall(nr::SETRESGID, [same, same, word(gid), 0, 0, 0]) }.map(drop)
+}
+
 /// sethostname(2).
 pub(crate) fn set_hostname(name: &[u8]) -> Result<()> {
     // SAFETY: the slice is valid for its length.

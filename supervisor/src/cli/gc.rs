@@ -35,7 +35,7 @@ pub(super) fn main(args: GcArgs, dirs: &Dirs) -> Result<ExitCode, Failure> {
     }
     cleared.audit_restored = audit::recover(&dirs.host).map_err(Failure::new)?;
     if args.audit_rule {
-        cleared.audit_rule_removed = audit::remove_rule().map_err(Failure::new)?;
+        cleared.audit_rule_removed = audit::remove_rules(&dirs.host).map_err(Failure::new)?;
     }
     if args.json {
         return json(&cleared);
@@ -52,7 +52,7 @@ pub(super) fn main(args: GcArgs, dirs: &Dirs) -> Result<ExitCode, Failure> {
         text.push_str("gave the kernel's audit back as it was\n");
     }
     if cleared.audit_rule_removed {
-        text.push_str("removed the audit rule never,task\n");
+        text.push_str("removed the audit rules never,task\n");
     }
     if text.is_empty() {
         text.push_str("nothing to clear\n");

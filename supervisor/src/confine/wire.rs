@@ -136,8 +136,8 @@ pub fn compile<'a>(plan: &Plan, host: &Host<'a>) -> Result<Compiled<'a>, Confine
     out.list(SYSCTLS.iter(), |out, (path, value)| {
         out.str(path.as_bytes()).bytes(value.as_bytes());
     });
-    out.bytes(format!("{} {} 1\n", plan.inside_id, host.extension_id).as_bytes());
     out.u32(host.shim_id);
+    out.bytes(format!("{} {} 1\n", plan.inside_id, host.extension_id).as_bytes());
 
     out.u32(fds.own(ruleset));
     let rules = rules(plan, &tree);

@@ -268,5 +268,5 @@ fn attempt<'a>(
     count: u64,
 ) -> Attempt<'a> {
     let severity = code.severity();
-    Attempt { at, code, severity, action: Action::Denied, rule, object, args: &[], count }
+    Attempt { at, code, severity, action: Action::Denied, rule, object, args: &[], by: None, count }
 }

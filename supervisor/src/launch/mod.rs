@@ -35,7 +35,7 @@ use clock::Clock;
 use meter::Meter;
 use resources::Resources;
 use screen::Screen;
-use start::Run;
+use start::{Listening, Run};
 use summary::Evidences;
 use watch::Watch;
 
@@ -117,16 +117,17 @@ fn launch(
     let parts = resources.host(&groups, &decided.bundle)?;
     let host = parts.as_host();
     let compiled = confine::compile(plan, &host)?;
+    let abi = compiled.abi;
+    let listening = Listening::before(&rules.config, abi, plan, dirs)?;
     let mut shim = Shim::start(&compiled.bytes, &compiled.fds(), groups.clone_into())?;
     // From here on the shim builds the sandbox, while we write down what will run in it.
-    let abi = compiled.abi;
-    let asked = start::ask(&rules.config, abi)?;
+    let listening = listening.map_or_else(|| Listening::ask(&rules.config, abi), Ok)?;
     let mut meter = Meter::new(plan, &resources, &groups, compiled.into_disks(), options)?;
     let egress = egress::Session::begin(plan, &shim, rules.config.egress)?;
     meter.watch_network(egress.traffic());
     run.record_start(decided, &mut resources.slot, &groups)?;
     run.ledger.watch(Reactions::new(rules.policies.reactions(), decided.manifest.tier));
-    let mut audit = start::listen(asked, plan, dirs)?;
+    let mut audit = listening.begin(plan, dirs)?;
     shim.go()?;
     let before = groups.read();
     let reactor = run.reactor(decided, dirs, options);

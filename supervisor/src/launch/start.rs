@@ -17,7 +17,7 @@ use crate::admit::Decided;
 use crate::confine::landlock::Abi;
 use crate::limits::cgroup::Groups;
 use crate::monitor::audit::{AuditSession, Preparing, Reconciled};
-use crate::monitor::coverage::AuditMode;
+use crate::monitor::coverage::{Attribution, AuditMode};
 use crate::record::audit::{AuditLog, AuditLogError, AuditSink, Event, EventType, Subject, seal};
 use crate::record::clock::rfc3339;
 use crate::record::ledger::{Bounds, Ledger};
@@ -245,25 +245,50 @@ fn unrecorded(decided: &Decided, error: AuditLogError) -> Result<(), LaunchError
     }
 }
 
-/// Asks for the state of the kernel's audit; other work should follow before [`listen`], which needs the answer.
-pub(super) fn ask(config: &Config, abi: Abi) -> Result<Preparing, LaunchError> {
-    Ok(AuditSession::prepare(mode(config), abi.number())?)
+/// Listening for the kernel's records of path denials, before it is needed.
+pub(super) enum Listening {
+    /// The kernel was asked for the state of its audit, and needs a moment to answer.
+    Asked(Preparing),
+    /// It goes on already.
+    Begun(Box<AuditSession>),
 }
 
-/// Starts to listen for the kernel's records of path denials.
-pub(super) fn listen(
-    asked: Preparing,
-    plan: &Plan,
-    dirs: &Dirs,
-) -> Result<AuditSession, LaunchError> {
-    let mut session = asked.begin(&dirs.host)?;
-    let tripwires = plan.tree.iter().filter_map(|entry| match entry {
-        TreeEntry::Tripwire { target, .. } => Some(target.clone()),
-        _ => None,
-    });
-    session.set_tripwires(tripwires.collect());
-    session.set_own_denials(SELF_TEST_DENIALS);
-    Ok(session)
+impl Listening {
+    /// Where records are to name processes: now, before the sandbox exists, because a process is born with what that takes.
+    pub(super) fn before(
+        config: &Config,
+        abi: Abi,
+        plan: &Plan,
+        dirs: &Dirs,
+    ) -> Result<Option<Self>, LaunchError> {
+        match attribution(config) {
+            Attribution::Run => Ok(None),
+            Attribution::Process => Self::ask(config, abi)?
+                .begin(plan, dirs)
+                .map(|begun| Some(Self::Begun(Box::new(begun)))),
+        }
+    }
+
+    /// Asks for the state of the kernel's audit; other work should follow before [`Self::begin`], which needs the answer.
+    pub(super) fn ask(config: &Config, abi: Abi) -> Result<Self, LaunchError> {
+        let asked = AuditSession::prepare(mode(config), abi.number(), attribution(config))?;
+        Ok(Self::Asked(asked))
+    }
+
+    /// Starts to listen.
+    pub(super) fn begin(self, plan: &Plan, dirs: &Dirs) -> Result<AuditSession, LaunchError> {
+        let mut session = match self {
+            Self::Begun(session) => return Ok(*session),
+            Self::Asked(asked) => asked.begin(&dirs.host)?,
+        };
+        let tripwires = plan.tree.iter().filter_map(|entry| match entry {
+            TreeEntry::Tripwire { target, .. } => Some(target.clone()),
+            _ => None,
+        });
+        session.set_tripwires(tripwires.collect());
+        session.set_own_denials(SELF_TEST_DENIALS);
+        Ok(session)
+    }
 }
 
 /// The configuration's word for it.
@@ -273,6 +298,11 @@ pub(crate) const fn mode(config: &Config) -> AuditMode {
         Landlock::On => AuditMode::On,
         Landlock::Off => AuditMode::Off,
     }
+}
+
+/// How closely denials are attributed.
+const fn attribution(config: &Config) -> Attribution {
+    if config.audit.landlock_processes { Attribution::Process } else { Attribution::Run }
 }
 
 /// Reads the rest of the kernel's records and gives the kernel's audit back.

@@ -86,6 +86,7 @@ impl Run {
             recording: Recording {
                 seccomp: none(),
                 landlock: none(),
+                landlock_processes: None,
                 egress: none(),
                 audit_log: self.recorded.clone(),
                 forward: self.forwarded.clone(),
@@ -130,6 +131,7 @@ impl Run {
             recording: Recording {
                 seccomp: RecordingOf::from(on.ending.denied),
                 landlock: RecordingOf::from(on.reconciled),
+                landlock_processes: on.reconciled.processes.map(RecordingOf::from),
                 egress: RecordingOf::complete(refused),
                 audit_log: self.recorded.clone(),
                 forward: self.forwarded.clone(),
@@ -210,6 +212,7 @@ fn record_limits(
             rule: "tier or manifest: limits",
             object: ObjectRef::Limit { kind, value: &value },
             args: &[],
+            by: None,
             count,
         };
         ledger.record(&attempt, Default::default);

@@ -249,8 +249,14 @@ impl<'a> Watch<'a> {
     /// Until the next thing is due, rounded up to the millisecond that poll(2) counts in.
     fn timeout(&self, state: &State<'_>) -> PollTimeout {
         let notifier = state.notifier.as_ref().and_then(Notifier::deadline);
-        let next =
-            [self.clock.next(), notifier, state.oom_check, self.meter.next(), self.progress.next()];
+        let next = [
+            self.clock.next(),
+            notifier,
+            state.oom_check,
+            self.meter.next(),
+            self.progress.next(),
+            self.audit.deadline(),
+        ];
         let Some(next) = next.into_iter().flatten().min() else { return PollTimeout::NONE };
         let left = next.saturating_duration_since(Instant::now());
         let millis = left.as_micros().div_ceil(1000);
@@ -326,6 +332,7 @@ impl<'a> Watch<'a> {
         {
             state.close_notifier();
         }
+        self.audit.on_time(now.mono, ledger);
         if state.oom_check.is_some_and(|at| at <= now.mono) {
             self.on_oom(state, now.mono, ledger)?;
         }

@@ -3,8 +3,13 @@
 //! The kernel names the Landlock *domain* that denied. Whose it is comes in a second record, sent after the domain's first
 //! denial and with the pid of the task that restricted itself: the workload, whose pid the supervisor knows. Until then
 //! denials wait, by domain.
+//!
+//! Which process it was is in a third record, of the call, and only where the operator pays for it
+//! ([`Attribution::Process`]).
 
+mod classify;
 mod joining;
+mod naming;
 
 use std::os::fd::{AsFd, BorrowedFd};
 use std::path::Path;
@@ -12,20 +17,22 @@ use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
-use policies::violation::{Action, Code, Process};
+use policies::violation::Action;
 
 use crate::monitor::audit_record::{
-    LANDLOCK_ACCESS, LANDLOCK_DOMAIN, Record, Target, domain_of, parse_record,
+    LANDLOCK_ACCESS, LANDLOCK_DOMAIN, Record, SYSCALL, domain_of, parse_record, process_of,
+    serial_of,
 };
 use crate::monitor::audit_state::Share;
-pub use crate::monitor::audit_state::{AuditError, recover, remove_rule};
-use crate::monitor::coverage::{AuditMode, Coverage};
+pub use crate::monitor::audit_state::{AuditError, recover, remove_rules};
+use crate::monitor::coverage::{Attribution, AuditMode, Coverage};
 use crate::monitor::domains::{Denial, Waiting};
 use crate::record::clock::Now;
 use crate::record::ledger::{Attempt, Ledger};
-use crate::record::object::ObjectRef;
 use crate::sys::netlink::{AuditSocket, Message, Request, Status};
+use classify::classify;
 pub use joining::Preparing;
+use naming::{Named, Unnamed};
 
 /// Where runs share the audit switch. The switch is the host's, so this does not move with the run directory: runs that
 /// did not know of each other would turn it off for each other.
@@ -54,6 +61,19 @@ pub struct Reconciled {
     pub overruns: u64,
     /// Records of any origin that the kernel dropped during the run; `None` if that is not known.
     pub dropped: Option<u32>,
+    /// Which of the denials have their process; `None` where that is not asked for.
+    pub processes: Option<Processes>,
+}
+
+/// Denials whose process the kernel named, or did not.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Processes {
+    /// Whether our rules are in place: else the host's own rules decide whether there are such records.
+    pub ours: bool,
+    /// With pid, command and executable.
+    pub named: u64,
+    /// Without.
+    pub unnamed: u64,
 }
 
 /// One run's part of the audit stream.
@@ -64,6 +84,8 @@ pub struct AuditSession {
     workload: Option<i32>,
     ours: Option<u64>,
     waiting: Waiting,
+    unnamed: Unnamed,
+    processes: Option<Processes>,
     tripwires: Vec<String>,
     recorded: u64,
     overruns: u64,
@@ -80,7 +102,7 @@ pub struct AuditSession {
 impl AuditSession {
     /// [`Self::prepare`] and [`Preparing::begin`] in one.
     pub fn begin(mode: AuditMode, dir: &Path, landlock_abi: u32) -> Result<Self, AuditError> {
-        Self::prepare(mode, landlock_abi)?.begin(dir)
+        Self::prepare(mode, landlock_abi, Attribution::Run)?.begin(dir)
     }
 
     fn new(coverage: Coverage) -> Self {
@@ -91,6 +113,8 @@ impl AuditSession {
             workload: None,
             ours: None,
             waiting: Waiting::default(),
+            unnamed: Unnamed::default(),
+            processes: None,
             tripwires: Vec::new(),
             recorded: 0,
             overruns: 0,
@@ -137,6 +161,19 @@ impl AuditSession {
         self.recorded
     }
 
+    /// When [`Self::on_time`] has something to do.
+    #[must_use]
+    pub fn deadline(&self) -> Option<Instant> {
+        self.unnamed.due()
+    }
+
+    /// Counts denials whose process the kernel has not named in time.
+    pub fn on_time(&mut self, now: Instant, ledger: &mut Ledger) {
+        while let Some(denial) = self.unnamed.expired(now) {
+            self.attribute(denial, ledger);
+        }
+    }
+
     /// Call when poll reported input. Never blocks.
     pub fn on_ready(&mut self, now: Now, ledger: &mut Ledger) -> Result<(), AuditError> {
         self.read(now, ledger, BATCH).map(|_| ())
@@ -164,6 +201,9 @@ impl AuditSession {
         if self.socket.is_some() {
             self.read_rest(ledger, Instant::now() + budget)?;
         }
+        while let Some(denial) = self.unnamed.take() {
+            self.attribute(denial, ledger);
+        }
         let lost =
             self.kernel_total.map_or(self.unbuffered, |total| total.saturating_sub(self.recorded));
         Ok(Reconciled {
@@ -176,6 +216,7 @@ impl AuditSession {
                 .dropped_before
                 .zip(self.status)
                 .map(|(before, status)| status.lost.wrapping_sub(before)),
+            processes: self.processes,
         })
     }
 
@@ -254,6 +295,9 @@ impl AuditSession {
     }
 
     fn on_record(&mut self, kind: u16, text: &[u8], now: Now, ledger: &mut Ledger) {
+        if kind == SYSCALL && self.processes.is_some() {
+            self.on_call(text, ledger);
+        }
         if kind != LANDLOCK_ACCESS && kind != LANDLOCK_DOMAIN {
             return;
         }
@@ -262,12 +306,17 @@ impl AuditSession {
             return;
         }
         match parse_record(kind, text) {
-            Some(Record::Denied { domain, blockers, target }) if self.ours == Some(domain) => {
-                self.count(now, blockers, &target, ledger);
-            }
             Some(Record::Denied { domain, blockers, target }) => {
-                self.waiting
-                    .hold(domain, Denial { at: now, blockers: blockers.to_owned(), target });
+                let blockers = blockers.to_owned();
+                let denial = Denial { at: now, blockers, target, process: None };
+                match serial_of(text).filter(|_| self.processes.is_some()) {
+                    Some(serial) => {
+                        if let Some(first) = self.unnamed.hold(serial, domain, denial) {
+                            self.attribute(first, ledger);
+                        }
+                    }
+                    None => self.attribute((domain, denial), ledger),
+                }
             }
             Some(Record::Allocated { domain, pid }) => self.on_allocated(domain, pid, ledger),
             Some(Record::Deallocated { domain, denials }) => {
@@ -281,6 +330,26 @@ impl AuditSession {
         }
     }
 
+    /// Names the process of denials of this call. Calls of others come here, too, where the host's audit rules record them.
+    fn on_call(&mut self, text: &[u8], ledger: &mut Ledger) {
+        let Some(serial) = serial_of(text).filter(|serial| self.unnamed.awaits(*serial)) else {
+            return;
+        };
+        let Some(process) = process_of(text) else { return };
+        for denial in self.unnamed.name(serial, &process) {
+            self.attribute(denial, ledger);
+        }
+    }
+
+    /// A denial about which no more will be known but whose domain it is.
+    fn attribute(&mut self, (domain, denial): Named, ledger: &mut Ledger) {
+        match self.ours {
+            Some(ours) if ours == domain => self.count(&denial, ledger),
+            Some(_) => {}
+            None => self.waiting.hold(domain, denial),
+        }
+    }
+
     fn on_allocated(&mut self, domain: u64, pid: i32, ledger: &mut Ledger) {
         if self.workload != Some(pid) {
             self.waiting.refuse(domain);
@@ -289,53 +358,33 @@ impl AuditSession {
         self.ours = Some(domain);
         let (denials, more) = std::mem::take(&mut self.waiting).take(domain);
         for denial in denials {
-            self.count(denial.at, &denial.blockers, &denial.target, ledger);
+            self.count(&denial, ledger);
         }
         self.unbuffered = more;
     }
 
-    fn count(&mut self, at: Now, blockers: &str, target: &Target, ledger: &mut Ledger) {
+    fn count(&mut self, denial: &Denial, ledger: &mut Ledger) {
         self.recorded += 1;
-        let (code, object) = classify(blockers, target, &self.tripwires);
+        if let Some(processes) = &mut self.processes {
+            match denial.process {
+                Some(_) => processes.named += 1,
+                None => processes.unnamed += 1,
+            }
+        }
+        let (code, object) = classify(&denial.blockers, &denial.target, &self.tripwires);
         let attempt = Attempt {
-            at,
+            at: denial.at,
             code,
             severity: code.severity(),
             action: Action::Denied,
             rule: RULE,
             object,
             args: &[],
+            by: denial.process.as_ref().and_then(|process| process.pid),
             count: 1,
         };
-        // The record names no process: that would cost each task of the host an audit context.
-        ledger.record(&attempt, Process::default);
-    }
-}
-
-fn classify<'a>(
-    blockers: &'a str,
-    target: &'a Target,
-    tripwires: &[String],
-) -> (Code, ObjectRef<'a>) {
-    match target {
-        // The kernel calls the name of an abstract socket a path, too.
-        Target::Socket(name) => (Code::ScopeDenied, ObjectRef::Scope { access: blockers, name }),
-        Target::Path(path) => {
-            let hit = tripwires.iter().any(|tripwire| {
-                path.strip_prefix(tripwire.as_str())
-                    .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
-            });
-            let code = if hit { Code::TripwireTouched } else { Code::PathDenied };
-            (code, ObjectRef::Path { path, access: blockers })
-        }
-        Target::Port(port) => (Code::PortDenied, ObjectRef::Port { port: *port, access: blockers }),
-        Target::Other if blockers.starts_with("scope.") => {
-            (Code::ScopeDenied, ObjectRef::Scope { access: blockers, name: "" })
-        }
-        Target::Other if blockers.starts_with("net.") => {
-            (Code::PortDenied, ObjectRef::Port { port: 0, access: blockers })
-        }
-        Target::Other => (Code::PathDenied, ObjectRef::Path { path: "", access: blockers }),
+        // Without a process where none is asked for: it would cost each task an audit context.
+        ledger.record(&attempt, || denial.process.clone().unwrap_or_default());
     }
 }
 

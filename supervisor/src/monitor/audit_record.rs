@@ -5,16 +5,26 @@
 //! audit(1795466660.570:3): domain=1a5fee1f0 status=allocated mode=enforcing pid=31532 uid=0 exe="/bin/x" comm="x"
 //! audit(1795466660.626:19): domain=1a5fee1f0 status=deallocated denials=16
 //! ```
+//! A denial of a task with an audit context is followed, when its call returns, by a record of the call with the same
+//! number; cut short:
+//! ```text
+//! audit(1795466660.570:2): arch=c000003e syscall=257 success=no exit=-13 ppid=7 pid=31532 uid=0 comm="x" exe="/bin/x"
+//! ```
 //! Paths are relative to the root of the process that tried, so inside a sandbox they are the sandbox's own. For what
 //! would have been created or removed, the kernel names the directory. A nested file name or path that holds a quote, a
 //! space, a control or a non-ASCII byte comes as hexadecimal without quotes (`audit_log_untrustedstring()`).
 
 use std::borrow::Cow;
 
+use policies::violation::Process;
+
 /// `AUDIT_LANDLOCK_ACCESS`: a denial.
 pub const LANDLOCK_ACCESS: u16 = 1423;
 /// `AUDIT_LANDLOCK_DOMAIN`: a domain's begin or end.
 pub const LANDLOCK_DOMAIN: u16 = 1424;
+
+/// `AUDIT_SYSCALL`: a call that another record is about, and who made it.
+pub const SYSCALL: u16 = 1300;
 
 /// One record.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -72,6 +82,37 @@ pub fn parse_record(kind: u16, text: &[u8]) -> Option<Record<'_>> {
 pub fn domain_of(text: &[u8]) -> Option<u64> {
     let mut fields = Fields::new(text)?;
     fields.next().filter(|(key, _)| *key == b"domain").and_then(|(_, value)| hex_number(value))
+}
+
+/// The number of a record, which all records of one call share.
+#[must_use]
+pub fn serial_of(text: &[u8]) -> Option<u64> {
+    let stamp = text.strip_prefix(b"audit(")?;
+    let end = stamp.iter().take(64).position(|byte| *byte == b')')?;
+    let colon = stamp[..end].iter().position(|byte| *byte == b':')?;
+    number(&stamp[colon + 1..end])
+}
+
+/// Who made the call of a record of type [`SYSCALL`]: process id and user id in the initial namespaces, the program as
+/// the process itself names it.
+#[must_use]
+pub fn process_of(text: &[u8]) -> Option<Process> {
+    let mut process = Process::default();
+    for (key, value) in Fields::new(text)? {
+        // Unquoted where the kernel does not know.
+        let text = || (value != b"(null)").then(|| untrusted(value).into_owned());
+        match key {
+            b"pid" => process.pid = number(value),
+            b"uid" => process.uid = number(value),
+            b"comm" => process.comm = text(),
+            b"exe" => {
+                process.exe = text();
+                break;
+            }
+            _ => {}
+        }
+    }
+    process.pid.is_some().then_some(process)
 }
 
 fn parse_denied(text: &[u8]) -> Option<Record<'_>> {

@@ -4,6 +4,10 @@
 //! `audit.json` before it changes anything; the last one to end gets the lock exclusively, puts the values back and
 //! removes the file. After a crash the file is still there: the next run keeps it, and so puts back what was before the
 //! crash, or `gc` does.
+//!
+//! A rule of the task filter, `never,task`, spares new processes the cost of audit. Where records are to name processes,
+//! three others are in its place, which spare all but those of sandboxes; `audit-processes` is there then. Either stays
+//! when the last run ends.
 
 use std::fs::{self, File, OpenOptions};
 use std::io;
@@ -15,10 +19,21 @@ use nix::fcntl::{Flock, FlockArg};
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
-use crate::sys::netlink::{AuditSocket, Status};
+use crate::monitor::coverage::Attribution;
+use crate::state::slot::HOST_IDS;
+use crate::sys::netlink::{AuditSocket, Spared, Status};
 
 /// What a burst of denials needs so that none is lost on the way to the socket.
 const BACKLOG_LIMIT: u32 = 8192;
+/// The same where each denial is four records.
+const BACKLOG_LIMIT_NAMED: u32 = 4 * BACKLOG_LIMIT;
+/// The values before the first run.
+const SAVED: &str = "audit.json";
+/// There while the rules spare all processes but those of sandboxes, and `never,task` is not among them.
+const PROCESSES: &str = "audit-processes";
+
+const ADD_RULE: &str = "add the audit rule never,task";
+const REMOVE_RULE: &str = "remove the audit rule never,task";
 
 /// A step with the audit switch failed.
 #[derive(Debug, Error)]
@@ -71,14 +86,22 @@ pub struct Share {
     dir: PathBuf,
     /// What became of the switch.
     pub switch: Switch,
+    /// Whether processes of sandboxes are named in records: our rules see to it.
+    pub names_processes: bool,
     /// Records that the kernel had dropped before; `None` where it was not waited for.
     pub dropped_before: Option<u32>,
 }
 
 impl Share {
     /// Takes a share and turns audit on unless it is on, or unless an audit daemon runs and `force` is not set. The
-    /// socket has been asked for the status already and must not be subscribed yet.
-    pub fn take(run_dir: &Path, socket: &AuditSocket, force: bool) -> Result<Self, AuditError> {
+    /// socket has been asked for the status already and must not be subscribed yet. With [`Attribution::Process`],
+    /// sandboxes that are started from now on have their processes named, unless the switch is somebody else's.
+    pub fn take(
+        run_dir: &Path,
+        socket: &AuditSocket,
+        force: bool,
+        attribution: Attribution,
+    ) -> Result<Self, AuditError> {
         let path = run_dir.join("audit.lock");
         let file = open_lock(&path)?;
         let (lock, alone) = match Flock::lock(file, FlockArg::LockExclusiveNonblock) {
@@ -91,25 +114,34 @@ impl Share {
             }
             Err((_, errno)) => return Err(file_error("lock", &path, errno.into())),
         };
-        let saved = run_dir.join("audit.json");
+        let saved = run_dir.join(SAVED);
         // Another run lives and has turned it on: what the kernel would answer is known.
         if !alone && saved.exists() {
-            let switch = Switch::Ours;
-            return Ok(Self { lock, dir: run_dir.to_owned(), switch, dropped_before: None });
+            if attribution == Attribution::Process {
+                spare_all_but_ours_if_need_be(run_dir, socket)?;
+            }
+            return Ok(Self {
+                lock,
+                dir: run_dir.to_owned(),
+                switch: Switch::Ours,
+                names_processes: attribution == Attribution::Process,
+                dropped_before: None,
+            });
         }
         let early = socket.await_status().map_err(reading)?;
         let dropped_before = Some(early.lost);
-        let mut switch = turn_on(&saved, socket, early, force)?;
+        let mut switch = turn_on(run_dir, socket, early, force, attribution)?;
         if alone {
             lock.relock(FlockArg::LockShared)
                 .map_err(|errno| file_error("lock", &path, errno.into()))?;
             // The change of a lock is not atomic: a `gc` may have had it in between, and have put everything back.
             if switch == Switch::Ours && !saved.exists() {
                 let status = socket.status().map_err(reading)?;
-                switch = turn_on(&saved, socket, status, force)?;
+                switch = turn_on(run_dir, socket, status, force, attribution)?;
             }
         }
-        Ok(Self { lock, dir: run_dir.to_owned(), switch, dropped_before })
+        let names_processes = attribution == Attribution::Process && switch == Switch::Ours;
+        Ok(Self { lock, dir: run_dir.to_owned(), switch, names_processes, dropped_before })
     }
 
     /// Gives the share back; the last one restores the former values, unless an audit daemon has come meanwhile, whose
@@ -143,44 +175,91 @@ pub fn recover(run_dir: &Path) -> Result<bool, AuditError> {
     }
 }
 
-/// Removes the rule `never,task`, which runs leave behind on purpose: without it every process that starts later pays for
-/// audit in each system call, because it was once on. `Ok(false)` if it was not there.
-pub fn remove_rule() -> Result<bool, AuditError> {
-    let socket = AuditSocket::open()
-        .map_err(|source| AuditError::Kernel { step: "open the audit socket", source })?;
-    socket
-        .delete_never_task()
-        .map_err(|source| AuditError::Kernel { step: "remove the audit rule never,task", source })
+/// Removes the rules of the task filter, which runs leave behind on purpose: without them every process that starts later
+/// pays for audit in each system call, because it was once on. `Ok(false)` if there was none.
+pub fn remove_rules(run_dir: &Path) -> Result<bool, AuditError> {
+    let kernel = |step| move |source| AuditError::Kernel { step, source };
+    let socket = AuditSocket::open().map_err(kernel("open the audit socket"))?;
+    let marker = run_dir.join(PROCESSES);
+    match fs::remove_file(&marker) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => {
+            return Err(file_error("remove", &marker, error));
+        }
+        _ => {}
+    }
+    let all = socket.delete_spared(&Spared::All).map_err(kernel(REMOVE_RULE))?;
+    let others = socket.delete_spared(&Spared::AllBut(HOST_IDS)).map_err(kernel(REMOVE_RULE))?;
+    Ok(all || others)
 }
 
 fn turn_on(
-    saved: &Path,
+    run_dir: &Path,
     socket: &AuditSocket,
     mut status: Status,
     force: bool,
+    attribution: Attribution,
 ) -> Result<Switch, AuditError> {
     let kernel = |step| move |source| AuditError::Kernel { step, source };
+    let saved = run_dir.join(SAVED);
     let ours = saved.exists();
     // That was before we had the lock: if it was on by a run that has ended meanwhile, it is off now.
     if status.enabled != 0 {
         status = socket.status().map_err(reading)?;
     }
     if status.enabled != 0 {
+        if ours && attribution == Attribution::Process {
+            spare_all_but_ours_if_need_be(run_dir, socket)?;
+        }
         return Ok(if ours { Switch::Ours } else { Switch::Found });
     }
     if status.auditd != 0 && !force {
         return Ok(Switch::LeftOff);
     }
     if !ours {
-        save(saved, status)?;
+        save(&saved, status)?;
     }
     // The order keeps the kernel's log quiet: while audit is off it reports no change of rules and limits.
-    socket.add_never_task().map_err(kernel("add the audit rule never,task"))?;
-    if status.backlog_limit < BACKLOG_LIMIT {
-        socket.set(None, Some(BACKLOG_LIMIT)).map_err(kernel("raise the audit backlog limit"))?;
+    match attribution {
+        Attribution::Process => spare_all_but_ours(run_dir, socket)?,
+        Attribution::Run => spare_all(run_dir, socket)?,
+    }
+    let least = match attribution {
+        Attribution::Run => BACKLOG_LIMIT,
+        Attribution::Process => BACKLOG_LIMIT_NAMED,
+    };
+    if status.backlog_limit < least {
+        socket.set(None, Some(least)).map_err(kernel("raise the audit backlog limit"))?;
     }
     socket.set(Some(1), None).map_err(kernel("turn audit on"))?;
     Ok(Switch::Ours)
+}
+
+/// The same while audit is on, when the kernel's log would have a line for every rule that is there already.
+fn spare_all_but_ours_if_need_be(dir: &Path, socket: &AuditSocket) -> Result<(), AuditError> {
+    if dir.join(PROCESSES).exists() { Ok(()) } else { spare_all_but_ours(dir, socket) }
+}
+
+/// From now on processes of sandboxes get an audit context, and no others.
+fn spare_all_but_ours(dir: &Path, socket: &AuditSocket) -> Result<(), AuditError> {
+    let kernel = |step| move |source| AuditError::Kernel { step, source };
+    let marker = dir.join(PROCESSES);
+    // In this order nobody else ever gets a context: whom one rule fits is spared.
+    socket.add_spared(&Spared::AllBut(HOST_IDS)).map_err(kernel(ADD_RULE))?;
+    socket.delete_spared(&Spared::All).map_err(kernel(REMOVE_RULE))?;
+    fs::write(&marker, "").map_err(|error| file_error("write", &marker, error))
+}
+
+/// From now on no process gets one. The other rules may stay: whom this one fits is spared, and to remove a rule takes the
+/// kernel a grace period of RCU, some 15 ms.
+fn spare_all(dir: &Path, socket: &AuditSocket) -> Result<(), AuditError> {
+    let marker = dir.join(PROCESSES);
+    match fs::remove_file(&marker) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => {
+            return Err(file_error("remove", &marker, error));
+        }
+        _ => {}
+    }
+    socket.add_spared(&Spared::All).map_err(|source| AuditError::Kernel { step: ADD_RULE, source })
 }
 
 /// Writes the former values, whole or not at all, and never over those of an earlier run.
@@ -202,7 +281,7 @@ fn save(path: &Path, status: Status) -> Result<(), AuditError> {
 
 /// Puts the saved values back. The caller holds the lock exclusively.
 fn restore(dir: &Path, auditd: bool) -> Result<bool, AuditError> {
-    let path = dir.join("audit.json");
+    let path = dir.join(SAVED);
     let text = match fs::read(&path) {
         Ok(text) => text,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),

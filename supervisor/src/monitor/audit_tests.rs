@@ -8,9 +8,10 @@ use landlock::{
     ABI, Access, AccessFs, AccessNet, PathBeneath, PathFd, Ruleset, RulesetAttr,
     RulesetCreatedAttr, Scope,
 };
-use policies::violation::Object;
+use policies::violation::{Code, Object};
 
 use super::*;
+use crate::monitor::audit_record::Target;
 use crate::monitor::domains::DOMAINS;
 use crate::record::ledger::Bounds;
 
@@ -203,6 +204,85 @@ fn denials_wait_for_their_domain() {
     assert_eq!(ledger.total(), 257);
 }
 
+/// Records of two calls at once, in the order in which the kernel writes them.
+#[test]
+fn denials_are_named_by_the_record_of_their_call() {
+    let mut session =
+        AuditSession::begin(AuditMode::Off, Path::new("/nonexistent"), 7).expect("off");
+    session.processes = Some(Processes { ours: true, named: 0, unnamed: 0 });
+    session.set_workload_pid(77);
+    let mut ledger = Ledger::new(Bounds::default());
+    let now = Now::read();
+    let mut feed = |session: &mut AuditSession, kind: u16, serial: u32, text: &str| {
+        session.on_record(
+            kind,
+            format!("audit(1.0:{serial}): {text}").as_bytes(),
+            now,
+            &mut ledger,
+        );
+    };
+    let denied = "domain=a1 blockers=fs.read_file path=\"/etc/shadow\" dev=\"x\" ino=1";
+    let call = |pid: u32, comm: &str| {
+        format!(
+            "arch=c000003e syscall=257 success=no exit=-13 ppid=1 pid={pid} auid=4 uid=9 gid=9 comm={comm} exe=\"/usr/bin/x\" key=(null)"
+        )
+    };
+    feed(&mut session, LANDLOCK_ACCESS, 5, denied);
+    feed(&mut session, LANDLOCK_ACCESS, 6, denied);
+    // Whose domain it is comes last: the names must outlast that.
+    feed(&mut session, SYSCALL, 6, &call(78, "\"b\""));
+    feed(&mut session, SYSCALL, 4, &call(1, "\"somebody\""));
+    feed(&mut session, LANDLOCK_DOMAIN, 5, "domain=a1 status=allocated mode=enforcing pid=77");
+    feed(&mut session, SYSCALL, 5, &call(77, "6120622263"));
+    // One call, two denials; and one that nobody names.
+    feed(&mut session, LANDLOCK_ACCESS, 7, denied);
+    feed(&mut session, LANDLOCK_ACCESS, 7, "domain=a1 blockers=fs.refer path=\"/x\" dev=\"x\"");
+    feed(&mut session, SYSCALL, 7, &call(77, "(null)"));
+    feed(&mut session, LANDLOCK_ACCESS, 8, denied);
+    assert_eq!(session.recorded(), 4);
+    let deadline = session.deadline().expect("one waits");
+    session.on_time(now.mono, &mut ledger);
+    assert_eq!(session.recorded(), 4);
+    session.on_time(deadline, &mut ledger);
+    let end = session.finish(&mut ledger, Duration::ZERO).expect("finish");
+    assert_eq!(end.processes, Some(Processes { ours: true, named: 4, unnamed: 1 }));
+    let seen: Vec<_> = ledger
+        .finish()
+        .into_iter()
+        .map(|v| (v.process.pid, v.process.comm, v.process.exe, v.process.uid, v.count))
+        .collect();
+    let exe = Some("/usr/bin/x".to_owned());
+    let comm = |comm: &str| Some(comm.to_owned());
+    assert_eq!(
+        seen,
+        [
+            (Some(78), comm("b"), exe.clone(), Some(9), 1),
+            (Some(77), comm("a b\"c"), exe.clone(), Some(9), 2),
+            (Some(77), None, exe, Some(9), 1),
+            (None, None, None, None, 1),
+        ]
+    );
+}
+
+/// However many denials nobody names: memory is bounded, and each is counted.
+#[test]
+fn denials_without_a_name_are_bounded_and_counted() {
+    let mut session =
+        AuditSession::begin(AuditMode::Off, Path::new("/nonexistent"), 7).expect("off");
+    session.processes = Some(Processes { ours: false, named: 0, unnamed: 0 });
+    session.ours = Some(0xa1);
+    let mut ledger = Ledger::new(Bounds::default());
+    let all = u32::try_from(naming::WAITING).expect("number") + 10;
+    for serial in 0..all {
+        let text = format!("audit(1.0:{serial}): domain=a1 blockers=fs.refer path=\"/x\"");
+        session.on_record(LANDLOCK_ACCESS, text.as_bytes(), Now::read(), &mut ledger);
+    }
+    assert_eq!(session.recorded(), 10);
+    let end = session.finish(&mut ledger, Duration::ZERO).expect("finish");
+    assert_eq!((end.recorded, ledger.total()), (u64::from(all), u64::from(all)));
+    assert_eq!(end.processes.map(|of| of.unnamed), Some(u64::from(all)));
+}
+
 #[test]
 fn a_tripwire_covers_what_is_beneath() {
     let tripwires = ["/root".to_owned()];
@@ -241,7 +321,8 @@ fn measure_audit() {
     let prepared: Vec<_> = (0..101)
         .map(|_| {
             let at = Instant::now();
-            let preparing = AuditSession::prepare(AuditMode::Auto, REPORTING_ABI).expect("prepare");
+            let preparing = AuditSession::prepare(AuditMode::Auto, REPORTING_ABI, Attribution::Run)
+                .expect("prepare");
             let asked = at.elapsed();
             std::thread::sleep(Duration::from_millis(1));
             let at = Instant::now();

@@ -12,6 +12,16 @@ pub enum AuditMode {
     Off,
 }
 
+/// How closely a denial by Landlock is attributed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Attribution {
+    /// To the run: the kernel names the domain, at no cost for calls that are allowed.
+    #[default]
+    Run,
+    /// To the process: each task of a sandbox has an audit context, which costs every system call of it.
+    Process,
+}
+
 /// Whether Landlock's denials are recorded, and if not, why.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Coverage {

@@ -2,6 +2,8 @@
 
 use std::collections::HashMap;
 
+use policies::violation::Process;
+
 use crate::monitor::audit_record::Target;
 use crate::record::clock::Now;
 
@@ -16,6 +18,8 @@ pub(super) struct Denial {
     pub(super) at: Now,
     pub(super) blockers: String,
     pub(super) target: Target,
+    /// Who was denied, where that is asked for and known.
+    pub(super) process: Option<Process>,
 }
 
 #[derive(Debug)]

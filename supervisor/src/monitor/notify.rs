@@ -285,6 +285,7 @@ impl<'p> Notifier<'p> {
                 detail: &words,
             },
             args: &call.args,
+            by: None,
             count: 1,
         };
         ledger.record_with(&attempt, || self.details(call, entry));

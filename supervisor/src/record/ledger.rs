@@ -1,4 +1,5 @@
-//! Every attempt of one run, aggregated by code and object: exact counts in bounded memory.
+//! Every attempt of one run, aggregated by code and object, and by process where the attempt names one to tell apart: exact
+//! counts in bounded memory.
 
 use std::collections::HashMap;
 use std::collections::hash_map::RandomState;
@@ -50,6 +51,8 @@ pub struct Attempt<'a> {
     pub object: ObjectRef<'a>,
     /// Argument registers; empty unless a system call.
     pub args: &'a [u64],
+    /// The process, where attempts of each process are kept apart.
+    pub by: Option<i32>,
     /// How many attempts this is; at least 1.
     pub count: u64,
 }
@@ -71,6 +74,7 @@ struct Entry {
     rule: String,
     object: Object,
     args: Vec<u64>,
+    by: Option<i32>,
     details: Details,
     first: SystemTime,
     last: SystemTime,
@@ -160,8 +164,8 @@ impl Ledger {
     /// The same with all details.
     pub fn record_with(&mut self, attempt: &Attempt<'_>, details: impl FnOnce() -> Details) {
         self.total = self.total.saturating_add(attempt.count);
-        let hash = self.hash(attempt.code, &attempt.object);
-        let at = match self.find(hash, attempt.code, &attempt.object) {
+        let hash = self.hash(attempt);
+        let at = match self.find(hash, attempt) {
             Some(at) => at,
             None => self.insert(hash, attempt, details),
         };
@@ -237,18 +241,22 @@ impl Ledger {
         self.violations()
     }
 
-    fn hash(&self, code: Code, object: &ObjectRef<'_>) -> u64 {
+    fn hash(&self, attempt: &Attempt<'_>) -> u64 {
         let mut state = self.hasher.build_hasher();
-        code.hash(&mut state);
-        object.hash(&mut state);
+        attempt.code.hash(&mut state);
+        attempt.object.hash(&mut state);
+        attempt.by.hash(&mut state);
         state.finish()
     }
 
-    fn find(&self, hash: u64, code: Code, object: &ObjectRef<'_>) -> Option<usize> {
+    fn find(&self, hash: u64, attempt: &Attempt<'_>) -> Option<usize> {
         let mut at = self.index.get(&hash).copied();
         while let Some(i) = at {
             let entry = &self.entries[i];
-            if entry.code == code && ObjectRef::of(&entry.object) == *object {
+            if entry.code == attempt.code
+                && entry.by == attempt.by
+                && ObjectRef::of(&entry.object) == attempt.object
+            {
                 return Some(i);
             }
             at = entry.next;
@@ -287,6 +295,7 @@ impl Ledger {
             rule: attempt.rule.to_owned(),
             object: object.to_owned(),
             args: attempt.args.to_vec(),
+            by: attempt.by,
             details,
             first: attempt.at.wall,
             last: attempt.at.wall,
@@ -368,6 +377,7 @@ mod tests {
             rule: "landlock:no rule",
             object: ObjectRef::Path { path, access: "fs.read_file" },
             args: &[],
+            by: None,
             count,
         }
     }
@@ -445,8 +455,18 @@ mod tests {
             ledger.entries[at].next = ledger.index.insert(42, at);
         }
         for (want, name) in ["/a", "/b", "/c"].into_iter().enumerate() {
-            let object = ObjectRef::Path { path: name, access: "fs.read_file" };
-            assert_eq!(ledger.find(42, Code::PathDenied, &object), Some(want));
+            assert_eq!(ledger.find(42, &path(now, name, 1)), Some(want));
+        }
+        // Of another process, where those are kept apart.
+        assert_eq!(ledger.find(42, &Attempt { by: Some(7), ..path(now, "/a", 1) }), None);
+        for by in [7, 8] {
+            let attempt = Attempt { by: Some(by), ..path(now, "/a", 1) };
+            ledger.record(&attempt, || Process { pid: Some(by), ..Process::default() });
+            ledger.record(&attempt, || Process { pid: Some(9), ..Process::default() });
+        }
+        let seen = ledger.violations();
+        for (at, pid) in [(3, 7), (4, 8)] {
+            assert_eq!((seen[at].process.pid, seen[at].count), (Some(pid), 2));
         }
     }
 

@@ -38,6 +38,13 @@ pub fn render(report: &Report, style: Style) -> String {
             fit(&format!("  {} events are not in the audit log{why}", log.lost), style.width);
         lines.push(style.severity(Severity::Warning, &line));
     }
+    let processes = report.recording.landlock_processes.as_ref();
+    if let Some(processes) = processes.filter(|processes| processes.lost > 0) {
+        let lost = processes.lost;
+        let why = processes.reason.as_deref().unwrap_or_default();
+        let line = fit(&format!("  the process of {lost} denials is unknown: {why}"), style.width);
+        lines.push(style.severity(Severity::Warning, &line));
+    }
     if let Some(forward) = report.recording.forward.as_ref().filter(|forward| forward.lost > 0) {
         let lost = forward.lost;
         let why = forward.reason.as_deref().unwrap_or_default();

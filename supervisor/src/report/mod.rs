@@ -14,7 +14,7 @@ use policies::violation::{Layer, Severity, Violation};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::monitor::audit::Reconciled;
+use crate::monitor::audit::{Processes, Reconciled};
 use crate::monitor::coverage::Coverage;
 use crate::monitor::notify::NotifyStats;
 use crate::record::audit::Standing;
@@ -202,6 +202,9 @@ pub struct Recording {
     pub seccomp: RecordingOf,
     /// Denied paths, ports and scopes.
     pub landlock: RecordingOf,
+    /// Denials by Landlock whose process is named; absent where the configuration does not ask for that.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub landlock_processes: Option<RecordingOf>,
     /// Refused lookups, connections and packets.
     pub egress: RecordingOf,
     /// Events of this run in the audit log.
@@ -334,6 +337,23 @@ impl From<&Reconciled> for RecordingOf {
             _ => RecordingStatus::Unavailable,
         };
         Self { status, recorded: end.recorded, lost: end.lost, reason: Some(reason) }
+    }
+}
+
+impl From<Processes> for RecordingOf {
+    fn from(processes: Processes) -> Self {
+        let Processes { ours, named, unnamed } = processes;
+        let status = match (named, unnamed) {
+            (_, 0) => return Self::complete(named),
+            (0, _) => RecordingStatus::Unavailable,
+            _ => RecordingStatus::Incomplete,
+        };
+        let reason = if ours {
+            "the kernel wrote no record of the denied call, or dropped it"
+        } else {
+            "audit was on already, so the host's own audit rules decide which calls have a record"
+        };
+        Self { status, recorded: named, lost: unnamed, reason: Some(reason.to_owned()) }
     }
 }
 

@@ -124,7 +124,9 @@ fn report() -> Report {
                 lost: 10,
                 overruns: 0,
                 dropped: None,
+                processes: None,
             }),
+            landlock_processes: None,
             egress: RecordingOf::complete(4),
             audit_log: LogRecording { written: 4, ..LogRecording::default() },
             forward: None,
@@ -228,6 +230,7 @@ fn what_was_not_recorded_is_said() {
         lost: 0,
         overruns: 0,
         dropped: None,
+        processes: None,
     };
     let of = |end: &Reconciled| RecordingOf::from(end).status;
     assert_eq!(of(&end(Coverage::Recorded, 0, None)), RecordingStatus::Complete);

@@ -45,6 +45,8 @@ pub enum Landlock {
 pub struct Audit {
     /// See [`Landlock`].
     pub landlock: Landlock,
+    /// Whether path denials are recorded with the process that was denied. Every system call in a sandbox pays for it.
+    pub landlock_processes: bool,
     /// Days for which events are kept: 30 to 36500.
     pub retention_days: u32,
     /// A segment of the log that is larger than this is followed by a new one, in MiB: 1 to 1024.
@@ -59,6 +61,7 @@ impl Default for Audit {
     fn default() -> Self {
         Self {
             landlock: Landlock::default(),
+            landlock_processes: false,
             retention_days: 365,
             segment_mb: 64,
             forward: Targets::default(),
@@ -90,6 +93,12 @@ impl Audit {
         if !(30..=36_500).contains(&self.retention_days) {
             let days = self.retention_days;
             return Some(format!("retention_days = {days} under [audit]: 30 to 36500"));
+        }
+        if self.landlock_processes && self.landlock == Landlock::Off {
+            return Some(
+                "landlock_processes = true under [audit]: with landlock = \"off\" there is no record to name a process in"
+                    .to_owned(),
+            );
         }
         (!(1..=1024).contains(&self.segment_mb))
             .then(|| format!("segment_mb = {} under [audit]: 1 to 1024", self.segment_mb))
@@ -230,7 +239,12 @@ mod tests {
         assert_eq!(audit.settings(), Settings::default());
         assert_eq!(audit.retention(), Duration::from_hours(365 * 24));
         assert_eq!(audit.problem(), None);
-        for bad in ["retention_days = 29", "retention_days = 40000", "segment_mb = 0"] {
+        for bad in [
+            "retention_days = 29",
+            "retention_days = 40000",
+            "segment_mb = 0",
+            "landlock = \"off\"\nlandlock_processes = true",
+        ] {
             assert!(parse(&format!("[audit]\n{bad}")).unwrap().problem().is_some(), "{bad}");
         }
         // Tests of this program are static like the program itself, or built for a module.

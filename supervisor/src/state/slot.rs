@@ -5,6 +5,7 @@
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Seek, Write};
+use std::ops::RangeInclusive;
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
@@ -24,6 +25,9 @@ const MOST: u32 = 8192;
 /// Tried from the lowest number, so that stale slots are found by the next run; after these, from a number that differs
 /// between processes, so that a thousand live runs are not asked one by one.
 const LOWEST: u32 = 32;
+
+/// Every id that a run can have.
+pub const HOST_IDS: RangeInclusive<u32> = FIRST_ID..=FIRST_ID + 2 * MOST - 1;
 
 /// A slot that this process holds.
 #[derive(Debug)]

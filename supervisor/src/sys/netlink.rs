@@ -1,6 +1,7 @@
 //! The kernel's audit socket (`NETLINK_AUDIT`), see `audit_netlink_ok()` and `audit_receive_msg()` in `kernel/audit.c` for
 //! what it asks of the caller: the initial user and pid namespaces, `CAP_AUDIT_CONTROL`, and `CAP_AUDIT_READ` to listen.
 
+use std::ops::RangeInclusive;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::time::{Duration, Instant};
 
@@ -22,6 +23,10 @@ const AUDIT_STATUS_ENABLED: u32 = 1;
 const AUDIT_STATUS_BACKLOG_LIMIT: u32 = 0x10;
 const AUDIT_FILTER_TASK: u32 = 1;
 const AUDIT_NEVER: u32 = 0;
+const AUDIT_UID: u32 = 1;
+const AUDIT_SGID: u32 = 7;
+const AUDIT_LESS_THAN: u32 = 0x1000_0000;
+const AUDIT_GREATER_THAN: u32 = 0x2000_0000;
 /// `AUDIT_NLGRP_READLOG`.
 const READLOG_GROUP: u32 = 1;
 /// Size of `struct nlmsghdr`.
@@ -29,7 +34,9 @@ const HEADER: usize = 16;
 /// Fields of `struct audit_status` that we use: enabled 1, pid 3, `backlog_limit` 5, lost 6, backlog 7.
 const STATUS_WORDS: usize = 11;
 /// `struct audit_rule_data` without its buffer: flags, action, field count, and four arrays of 64 words, buffer length.
-const RULE_WORDS: usize = 3 + 4 * 64 + 1;
+const RULE_WORDS: usize = 3 + 4 * FIELDS + 1;
+/// Words of such an array.
+const FIELDS: usize = 64;
 /// How long the kernel may take for a status reply, which a kernel thread sends.
 const REPLY_WITHIN: Duration = Duration::from_secs(10);
 
@@ -134,22 +141,28 @@ impl AuditSocket {
         self.call(AUDIT_SET, &words)
     }
 
-    /// Adds the rule `never,task`, as `auditctl -a never,task` does: tasks that are forked from now on have no audit
-    /// context, and so pay nothing for audit in their system calls. Fine if it is there already.
-    pub fn add_never_task(&self) -> Result<(), Errno> {
-        match self.call(AUDIT_ADD_RULE, &never_task()) {
-            Err(Errno::EEXIST) => Ok(()),
-            other => other,
+    /// Adds the rules of the task filter that spare these; fine if they are there already.
+    pub fn add_spared(&self, spared: &Spared) -> Result<(), Errno> {
+        for rule in spared.rules() {
+            match self.call(AUDIT_ADD_RULE, &rule) {
+                Ok(()) | Err(Errno::EEXIST) => {}
+                Err(errno) => return Err(errno),
+            }
         }
+        Ok(())
     }
 
-    /// Removes the rule `never,task`; `Ok(false)` if it was not there.
-    pub fn delete_never_task(&self) -> Result<bool, Errno> {
-        match self.call(AUDIT_DEL_RULE, &never_task()) {
-            Ok(()) => Ok(true),
-            Err(Errno::ENOENT) => Ok(false),
-            Err(errno) => Err(errno),
+    /// Removes them; `Ok(false)` if none was there.
+    pub fn delete_spared(&self, spared: &Spared) -> Result<bool, Errno> {
+        let mut found = false;
+        for rule in spared.rules() {
+            match self.call(AUDIT_DEL_RULE, &rule) {
+                Ok(()) => found = true,
+                Err(Errno::ENOENT) => {}
+                Err(errno) => return Err(errno),
+            }
         }
+        Ok(found)
     }
 
     /// Takes the next message. Never blocks.
@@ -238,10 +251,47 @@ impl AsFd for AuditSocket {
     }
 }
 
-fn never_task() -> [u32; RULE_WORDS] {
+/// Processes that are forked without an audit context, and so pay nothing for audit in their system calls.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Spared {
+    /// All: `auditctl -a never,task`.
+    All,
+    /// All but those whose real user id is one of these, or whose saved group id is while their user id is below. Their
+    /// denials are followed by a record that names the process.
+    AllBut(RangeInclusive<u32>),
+}
+
+impl Spared {
+    /// Rules of the task filter, `audit_filter_task()` in `kernel/auditsc.c`: whom one of them fits gets no context. The
+    /// fields of a rule all have to fit, so "outside" takes a rule for each side.
+    fn rules(&self) -> Vec<[u32; RULE_WORDS]> {
+        match self {
+            Self::All => vec![never_task(&[])],
+            Self::AllBut(ids) => {
+                let (first, last) = (*ids.start(), *ids.end());
+                let below = (AUDIT_UID, AUDIT_LESS_THAN, first);
+                vec![
+                    never_task(&[below, (AUDIT_SGID, AUDIT_LESS_THAN, first)]),
+                    never_task(&[below, (AUDIT_SGID, AUDIT_GREATER_THAN, last)]),
+                    never_task(&[(AUDIT_UID, AUDIT_GREATER_THAN, last)]),
+                ]
+            }
+        }
+    }
+}
+
+/// `struct audit_rule_data` of the task filter: flags, action, field count, then arrays of 64 words: mask, fields, values,
+/// operators.
+fn never_task(fields: &[(u32, u32, u32)]) -> [u32; RULE_WORDS] {
     let mut words = [0; RULE_WORDS];
     words[0] = AUDIT_FILTER_TASK;
     words[1] = AUDIT_NEVER;
+    for (at, (field, operator, value)) in fields.iter().enumerate() {
+        words[2] += 1;
+        words[3 + FIELDS + at] = *field;
+        words[3 + 2 * FIELDS + at] = *value;
+        words[3 + 3 * FIELDS + at] = *operator;
+    }
     words
 }
 

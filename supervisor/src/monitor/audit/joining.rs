@@ -6,13 +6,15 @@ use std::path::Path;
 
 use nix::errno::Errno;
 
-use super::{AuditSession, REPORTING_ABI, asking};
+use super::{AuditSession, Processes, REPORTING_ABI, asking};
 use crate::monitor::audit_state::{AuditError, Share, Switch};
-use crate::monitor::coverage::{AuditMode, Coverage};
+use crate::monitor::coverage::{Attribution, AuditMode, Coverage};
 use crate::sys::netlink::{AuditSocket, Request};
 
 /// Holds a burst of 100 000 denials while we look elsewhere; memory is used only while records wait.
 const RECEIVE_BUFFER: usize = 8 * 1024 * 1024;
+/// The same where each denial is four records, of which two are long.
+const RECEIVE_BUFFER_NAMED: usize = 8 * RECEIVE_BUFFER;
 /// A record is at most `MAX_AUDIT_MESSAGE_LENGTH` = 8970 bytes.
 const RECORD_MAX: usize = 9 * 1024;
 
@@ -21,6 +23,7 @@ const RECORD_MAX: usize = 9 * 1024;
 pub struct Preparing {
     socket: Result<AuditSocket, Coverage>,
     force: bool,
+    attribution: Attribution,
 }
 
 impl Preparing {
@@ -31,14 +34,21 @@ impl Preparing {
             Ok(socket) => socket,
             Err(coverage) => return Ok(AuditSession::new(coverage)),
         };
-        let share = match Share::take(dir, &socket, self.force) {
+        let share = match Share::take(dir, &socket, self.force, self.attribution) {
             Ok(share) if share.switch == Switch::LeftOff => {
                 return Ok(AuditSession::new(Coverage::AuditdKeepsItOff));
             }
             Ok(share) => share,
             Err(error) => return unavailable(error).map(AuditSession::new),
         };
-        if let Err(source) = socket.subscribe(RECEIVE_BUFFER) {
+        let (processes, buffer) = match self.attribution {
+            Attribution::Run => (None, RECEIVE_BUFFER),
+            Attribution::Process => {
+                let ours = share.names_processes;
+                (Some(Processes { ours, named: 0, unnamed: 0 }), RECEIVE_BUFFER_NAMED)
+            }
+        };
+        if let Err(source) = socket.subscribe(buffer) {
             share.give_back(false)?;
             let error = AuditError::Kernel { step: "join the audit stream", source };
             return unavailable(error).map(AuditSession::new);
@@ -46,6 +56,7 @@ impl Preparing {
         Ok(AuditSession {
             socket: Some(socket),
             dropped_before: share.dropped_before,
+            processes,
             share: Some(share),
             buffer: vec![0; RECORD_MAX],
             ..AuditSession::new(Coverage::Recorded)
@@ -56,7 +67,11 @@ impl Preparing {
 impl AuditSession {
     /// Asks the kernel for the audit state. The answer comes from a kernel thread: do other work before
     /// [`Preparing::begin`], which waits for it. `landlock_abi` is the kernel's, 0 without.
-    pub fn prepare(mode: AuditMode, landlock_abi: u32) -> Result<Preparing, AuditError> {
+    pub fn prepare(
+        mode: AuditMode,
+        landlock_abi: u32,
+        attribution: Attribution,
+    ) -> Result<Preparing, AuditError> {
         let socket = if mode == AuditMode::Off {
             Err(Coverage::TurnedOff)
         } else if landlock_abi < REPORTING_ABI {
@@ -72,7 +87,7 @@ impl AuditSession {
                 .map_err(asking)
                 .map_or_else(|error| unavailable(error).map(Err), |s| Ok(Ok(s)))?
         };
-        Ok(Preparing { socket, force: mode == AuditMode::On })
+        Ok(Preparing { socket, force: mode == AuditMode::On, attribution })
     }
 }
 

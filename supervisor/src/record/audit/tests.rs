@@ -352,6 +352,7 @@ fn violations_reach_the_log_with_their_final_count() {
             rule: "landlock:no rule",
             object: ObjectRef::Path { path: "/x", access: "fs.read_file" },
             args: &[],
+            by: None,
             count: 1,
         };
         ledger.record(&attempt, Process::default);
