@@ -24,6 +24,9 @@ pub(super) fn main(args: VerifyArgs, dirs: &Dirs) -> Result<ExitCode, Failure> {
     if args.json {
         json(&verified)?;
     } else {
+        if verified.segments == 0 {
+            text_out(&format!("there is no audit log yet in {}\n", dirs.audit().display()))?;
+        }
         text_out(&render(&verified))?;
     }
     Ok(ExitCode::from(if verified.ok { exit::OK } else { exit::FAILED }))

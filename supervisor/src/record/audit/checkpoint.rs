@@ -70,6 +70,7 @@ impl CheckpointError {
         match self {
             Self::Key(error) => error.hint(),
             Self::Log(error) => error.hint().map(str::to_owned),
+            Self::Empty { .. } => Some("the first run writes one".to_owned()),
             Self::Kept { .. } => {
                 Some("`audit verify` and `audit prune --dry-run` say more".to_owned())
             }

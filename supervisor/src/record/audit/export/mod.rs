@@ -33,7 +33,9 @@ pub fn render(format: Format, line: &str, record: &Record<'_>) -> String {
 /// What an event says in one line: the object of a violation, the reasons of a decision, how a run ended. Not escaped.
 #[must_use]
 pub fn words(record: &Record<'_>) -> String {
+    use crate::record::reactions::sentence;
     use crate::record::sink;
+    use policies::reaction::Reaction;
     use policies::violation::Violation;
 
     if let Ok(violation) = serde_json::from_str::<Violation>(record.data.get()) {
@@ -62,24 +64,43 @@ pub fn words(record: &Record<'_>) -> String {
         }
         "run.end" => data["result"]["reason"].as_str().unwrap_or_default().to_owned(),
         "error" => data["error"].as_str().unwrap_or_default().to_owned(),
+        "reaction" => {
+            let action = data["action"].as_str().unwrap_or_default();
+            let rule = serde_json::from_str::<Reaction>(record.data.get());
+            rule.map_or_else(|_| pairs(&data), |rule| format!("{action}: {}", sentence(&rule)))
+        }
+        "audit.sealed" => format!(
+            "{} up to event {}",
+            data["segment"].as_str().unwrap_or_default(),
+            data["lastSeq"]
+        ),
+        "audit.seal-failed" | "audit.prune-failed" => {
+            data["detail"].as_str().unwrap_or_default().to_owned()
+        }
+        "audit.pruned" => format!("events {} to {}", data["fromSeq"], data["throughSeq"]),
+        "audit.forward-lost" => {
+            format!("{} events: {}", data["lost"], data["reason"].as_str().unwrap_or_default())
+        }
         "signature.failed" => codes("failures"),
         "signature.verified" => data["signer"]["subject"].as_str().unwrap_or_default().to_owned(),
-        _ => {
-            let mut text = String::new();
-            pairs("", &data, &mut text);
-            text
-        }
+        _ => pairs(&data),
     }
 }
 
 /// `key=value` of everything that says something, nested keys with dots.
-fn pairs(key: &str, value: &Value, text: &mut String) {
+fn pairs(data: &Value) -> String {
+    let mut text = String::new();
+    add_pairs("", data, &mut text);
+    text
+}
+
+fn add_pairs(key: &str, value: &Value, text: &mut String) {
     let plain = match value {
         Value::Null => return,
         Value::Object(members) => {
             for (name, value) in members {
                 let dot = if key.is_empty() { "" } else { "." };
-                pairs(&format!("{key}{dot}{name}"), value, text);
+                add_pairs(&format!("{key}{dot}{name}"), value, text);
             }
             return;
         }

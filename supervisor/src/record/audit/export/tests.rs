@@ -270,6 +270,7 @@ fn jsonl_is_the_line() {
     let line = line("violation", Severity::Info, &json!({}));
     assert_eq!(exported(Format::Jsonl, &line), line);
 }
+
 #[test]
 fn other_events_are_told_in_pairs() {
     let words_of = |kind: &str, data: serde_json::Value| {
@@ -287,4 +288,27 @@ fn other_events_are_told_in_pairs() {
     assert_eq!(words_of("signature.failed", data), "certificate-revoked, crl-stale");
     let data = json!({ "failures": [], "signer": { "subject": "CN=acme" } });
     assert_eq!(words_of("signature.verified", data), "CN=acme");
+}
+
+/// What a table shows of an event is words, not its JSON.
+#[test]
+fn words_for_people() {
+    let reaction = json!({
+        "ts": "2026-11-25T02:39:04.000000Z", "rule": "attack", "action": "warn", "code": "mount-attempt",
+        "count": 10, "threshold": 10, "windowS": 60, "reason": "r", "effect": "warned", "disabled": false,
+    });
+    let failed = json!({ "detail": "it has no checkpoint" });
+    let sealed = json!({ "segment": "a.jsonl", "lastSeq": 9 });
+    let lost = json!({ "sent": 0, "lost": 3, "reason": "refused" });
+    for (kind, data, want) in [
+        ("reaction", &reaction, "warn: rule attack: 10 violations within 60 s, mount-attempt last"),
+        ("audit.prune-failed", &failed, "it has no checkpoint"),
+        ("audit.seal-failed", &failed, "it has no checkpoint"),
+        ("audit.sealed", &sealed, "a.jsonl up to event 9"),
+        ("audit.pruned", &json!({ "fromSeq": 1, "throughSeq": 9 }), "events 1 to 9"),
+        ("audit.forward-lost", &lost, "3 events: refused"),
+    ] {
+        let line = line(kind, Severity::Info, data);
+        assert_eq!(words(&Record::parse(line.as_bytes()).expect("record")), want);
+    }
 }

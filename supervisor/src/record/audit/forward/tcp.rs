@@ -30,11 +30,13 @@ pub(super) struct Tcp {
     waiting: Vec<u8>,
     /// Where the events that wait end in it.
     ends: Vec<usize>,
+    /// Why the connection broke; the socket says that once, and `EPIPE` ever after.
+    broke: Option<std::io::Error>,
 }
 
 impl Tcp {
     pub(super) fn new(address: SocketAddr) -> Self {
-        Self { address, stream: None, waiting: Vec::new(), ends: Vec::new() }
+        Self { address, stream: None, waiting: Vec::new(), ends: Vec::new(), broke: None }
     }
 
     fn failed(&self, error: impl std::fmt::Display) -> String {
@@ -104,7 +106,9 @@ impl Target for Tcp {
         self.waiting.extend_from_slice(format!("{} {message}", message.len()).as_bytes());
         self.ends.push(self.waiting.len());
         // A connection that broke shows at the end, with everything that waits.
-        self.push().unwrap_or_default();
+        if let Err(error) = self.push() {
+            self.broke.get_or_insert(error);
+        }
         Ok(())
     }
 
@@ -115,7 +119,8 @@ impl Target for Tcp {
                 let lost = u64::try_from(self.ends.len()).unwrap_or(u64::MAX);
                 self.waiting.clear();
                 self.ends.clear();
-                return Err((lost, self.failed(error)));
+                let first = self.broke.take().unwrap_or(error);
+                return Err((lost, self.failed(first)));
             }
         }
         Ok(())

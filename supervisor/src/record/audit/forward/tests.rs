@@ -174,3 +174,19 @@ fn a_server_that_hangs_holds_nobody_up() {
     }
     assert_eq!(frames, done.sent);
 }
+
+/// What the operator can act on is the first thing that the socket says, not that it is broken.
+#[test]
+fn a_server_that_refuses_is_said_to() {
+    let dir = TempDir::new("refuses");
+    let server = TcpListener::bind("127.0.0.1:0").expect("bind");
+    let address = server.local_addr().expect("address");
+    drop(server);
+    let mut log = log(&dir, to(&format!("tcp:{address}")));
+    for n in 0..3 {
+        log.append(&[event(n)]).expect("append");
+    }
+    let done = log.finish_forwarding().expect("configured");
+    assert_eq!((done.sent, done.lost), (0, 3));
+    assert!(done.reason.expect("reason").contains("Connection refused"));
+}
