@@ -3,6 +3,7 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use sandboxctl_integration::{Bundle, Need, Site, require};
 use serde_json::Value;
@@ -123,4 +124,49 @@ fn a_segment_without_a_checkpoint_stays_and_the_run_succeeds() {
     let failed = events(&site, "audit.prune-failed");
     assert!(failed[0]["data"]["detail"].as_str().unwrap().contains(&old), "{failed:?}");
     assert!(!events(&site, "audit.seal-failed").is_empty());
+}
+
+/// Takes the attribute away again, so that the folder can be removed.
+struct AppendOnly<'a>(&'a Path);
+
+impl<'a> AppendOnly<'a> {
+    fn new(path: &'a Path) -> Self {
+        chattr("+a", path);
+        Self(path)
+    }
+}
+
+impl Drop for AppendOnly<'_> {
+    fn drop(&mut self) {
+        chattr("-a", self.0);
+    }
+}
+
+fn chattr(change: &str, path: &Path) {
+    let status = Command::new("chattr").arg(change).arg(path).status().unwrap();
+    assert!(status.success(), "chattr {change} {}: its file system cannot do that", path.display());
+}
+
+// What cannot be removed is not said to have been.
+#[test]
+fn an_append_only_segment_stays_and_is_not_said_to_be_gone() {
+    require!(Need::Program("python3"), Need::Program("chattr"));
+    let site = Site::new();
+    let bundle = Bundle::command(&["true"]).build(&site);
+    let run = || site.run_built(&bundle, &[]);
+    run().expect(0);
+    let old = age(&site);
+    let path = folder(&site).join(&old);
+    let fixed = AppendOnly::new(&path);
+    let said = run();
+    assert!(said.expect(0).stderr.contains("chattr -ai"), "{}", said.stderr);
+    assert!(path.exists() && events(&site, "audit.pruned").is_empty());
+    drop(fixed);
+    close(&site, "2020-02-01");
+    run().expect(0);
+    close(&site, "2020-03-01");
+    yesterday(&site);
+    run().expect(0);
+    assert!(!path.exists());
+    assert_eq!(events(&site, "audit.pruned").len(), 1);
 }

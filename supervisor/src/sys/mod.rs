@@ -1,6 +1,7 @@
 //! The only unsafe code of the supervisor: kernel interfaces that no safe wrapper covers, one file each.
 #![expect(unsafe_code, reason = "the boundary to the kernel; everything above it is safe code")]
 
+pub mod attributes;
 pub mod idmap;
 pub mod landlock;
 pub mod loopdev;

@@ -20,6 +20,7 @@ use super::read::{SegmentFile, snapshot};
 use super::seal::look;
 use super::{AuditLog, Event, EventType};
 use crate::record::clock::rfc3339;
+use crate::sys::attributes::is_fixed;
 
 /// Held by whoever prunes; its text is the time at which the retention was last held without an operator.
 pub const TURN: &str = "prune.lock";
@@ -69,7 +70,7 @@ pub fn plan(dir: &Path, keep: Duration, now: SystemTime) -> Result<Pruning, Chec
                 pruning.is_all = false;
                 break;
             }
-            Judged::Unproven(why) => {
+            Judged::Stays(why) => {
                 pruning.kept = Some(format!("{}: {why}", file.name));
                 break;
             }
@@ -171,7 +172,7 @@ impl Turn {
 enum Judged {
     Old(Old),
     Young,
-    Unproven(String),
+    Stays(String),
 }
 
 fn judge(dir: &Path, file: &SegmentFile, edge: &str) -> Result<Judged, CheckpointError> {
@@ -185,23 +186,30 @@ fn judge(dir: &Path, file: &SegmentFile, edge: &str) -> Result<Judged, Checkpoin
         return Ok(Judged::Young);
     }
     if walked.is_plain {
-        return Ok(Judged::Unproven(
+        return Ok(Judged::Stays(
             "it has no hashes, so nothing would tell that it was there; remove it by hand"
                 .to_owned(),
         ));
     }
     if !path.exists() {
-        return Ok(Judged::Unproven("it has no checkpoint".to_owned()));
+        return Ok(Judged::Stays("it has no checkpoint".to_owned()));
     }
     let (note, checkpoint) = checkpoint::read(&path)?;
     if note.signed_by(&published(dir)?) != Signed::Rightly {
-        return Ok(Judged::Unproven("its checkpoint is not signed by this log".to_owned()));
+        return Ok(Judged::Stays("its checkpoint is not signed by this log".to_owned()));
     }
     if let Some((code, detail)) = seen.problem {
-        return Ok(Judged::Unproven(format!("{} at {detail}", code.text())));
+        return Ok(Judged::Stays(format!("{} at {detail}", code.text())));
     }
     if (checkpoint.size, checkpoint.head) != (walk.chain.seq, walk.chain.head) {
-        return Ok(Judged::Unproven("its checkpoint saw other events".to_owned()));
+        return Ok(Judged::Stays("its checkpoint saw other events".to_owned()));
+    }
+    let segment = dir.join(&file.name);
+    if is_fixed(&segment).map_err(CheckpointError::at("read", &segment))? {
+        return Ok(Judged::Stays(format!(
+            "it cannot be removed: chattr -ai {}",
+            segment.display()
+        )));
     }
     Ok(Judged::Old(Old {
         segment: file.name.clone(),
