@@ -88,10 +88,8 @@ pub fn after_run(
     forwarded: Option<&Forwarded>,
     clock: impl Fn() -> SystemTime,
 ) -> Result<(), CheckpointError> {
-    if let Some(forwarded) = forwarded.filter(|forwarded| forwarded.lost > 0) {
-        let event = Event::new(EventType::ForwardLost, Severity::Warning, clock(), forwarded)?;
-        log.append_at(&[event], &clock)?;
-    }
+    let lost = forwarded.map_or(0, |forwarded| forwarded.lost);
+    forward_lost(log, forwarded, 0, &clock)?;
     if !log.take_rotated() {
         return Ok(());
     }
@@ -99,7 +97,26 @@ pub fn after_run(
     let sealed = told(log, EventType::SealFailed, sealed, &clock);
     // Also where sealing failed: what has its checkpoint may go.
     let pruned = prune::daily(log, &clock);
-    sealed.and(told(log, EventType::PruneFailed, pruned, &clock))
+    let pruned = told(log, EventType::PruneFailed, pruned, &clock);
+    // These events go out as well; that one did not is for this log alone.
+    let late = log.finish_forwarding();
+    forward_lost(log, late.as_ref(), lost, &clock)?;
+    sealed.and(pruned)
+}
+
+/// Puts on record that more than `known` events could not be forwarded.
+fn forward_lost(
+    log: &mut AuditLog,
+    forwarded: Option<&Forwarded>,
+    known: u64,
+    clock: impl Fn() -> SystemTime,
+) -> Result<(), CheckpointError> {
+    let Some(forwarded) = forwarded.filter(|forwarded| forwarded.lost > known) else {
+        return Ok(());
+    };
+    let event = Event::new(EventType::ForwardLost, Severity::Warning, clock(), forwarded)?;
+    log.append_at(&[event], &clock)?;
+    Ok(())
 }
 
 /// Puts on record what failed.

@@ -4,10 +4,10 @@ use std::fs;
 use std::io::Read;
 use std::net::{TcpListener, UdpSocket};
 use std::os::unix::net::UnixDatagram;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use super::super::tests::{TempDir, event, subject};
-use super::super::{AuditLog, Settings};
+use super::super::{AuditLog, Settings, seal};
 use super::*;
 
 const WAIT: Option<Duration> = Some(Duration::from_secs(20));
@@ -189,4 +189,23 @@ fn a_server_that_refuses_is_said_to() {
     let done = log.finish_forwarding().expect("configured");
     assert_eq!((done.sent, done.lost), (0, 3));
     assert!(done.reason.expect("reason").contains("Connection refused"));
+}
+
+/// What closing a segment writes goes out as well, also where events are kept until the end.
+#[test]
+fn the_checkpoint_of_a_segment_is_forwarded() {
+    let dir = TempDir::new("sealed");
+    let server = TcpListener::bind("127.0.0.1:0").expect("bind");
+    let forward = to(&format!("tcp:{}", server.local_addr().expect("address")));
+    let settings = Settings { forward, segment_bytes: 1, ..Settings::default() };
+    let mut log =
+        AuditLog::open_with(&dir.0.join("audit"), &subject("run"), &settings).expect("open");
+    log.append(&[event(1)]).expect("append");
+    log.append(&[event(2)]).expect("append");
+    let done = log.finish_forwarding();
+    seal::after_run(&mut log, done.as_ref(), SystemTime::now).expect("seal");
+    drop(log);
+    let mut all = String::new();
+    server.accept().expect("accept").0.read_to_string(&mut all).expect("text");
+    assert!(all.contains("\"type\":\"audit.sealed\""), "{all}");
 }
