@@ -9,6 +9,7 @@ pub mod digest;
 mod error;
 pub mod fault;
 pub mod listed;
+#[cfg(not(fuzzing))]
 pub mod pack;
 pub mod store;
 mod walk;

@@ -7,6 +7,7 @@
 pub mod context;
 pub mod error;
 pub mod names;
+#[cfg(not(fuzzing))]
 pub mod netns;
 pub mod nflog;
 pub mod owner;
@@ -14,7 +15,9 @@ pub mod proxy;
 pub mod ranges;
 pub mod refusals;
 pub mod resolver;
+#[cfg(not(fuzzing))]
 pub mod ruleset;
+#[cfg(not(fuzzing))]
 pub mod service;
 pub mod traffic;
 pub mod upstream;

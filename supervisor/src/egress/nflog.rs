@@ -15,11 +15,15 @@ use tokio::net::UnixDatagram;
 use super::context::Context;
 use super::error::EgressError;
 use super::refusals::Refusal;
-use super::ruleset::{LOG_GROUP, SNAP};
 use crate::sys::nlmsg::{Netlink, Request, attributes, messages};
 
 /// The rule of a refused packet.
 pub const RULE: &str = "egress: no rule";
+
+/// The group of the log; each namespace has its own.
+pub const LOG_GROUP: u16 = 1;
+/// Bytes of a packet that are logged: both headers, with room for IPv6 extension headers.
+pub(super) const SNAP: u32 = 128;
 
 /// `NFNL_SUBSYS_ULOG`.
 const ULOG: u16 = 4 << 8;

@@ -14,6 +14,7 @@ use policies::plan::egress::Egress;
 use serde_json::{Value, json};
 
 use super::error::EgressError;
+use super::nflog::{LOG_GROUP, SNAP};
 use super::ranges::Ranges;
 use crate::sys::nlmsg::Netlink;
 
@@ -21,8 +22,6 @@ use crate::sys::nlmsg::Netlink;
 pub const TABLE: &str = "sandboxctl";
 /// The counter of every refused packet.
 pub const REFUSED: &str = "refused";
-/// The group of the packet log; each namespace has its own.
-pub const LOG_GROUP: u16 = 1;
 /// So many packets a second are logged, wherever they go.
 const RATE: u32 = 20;
 const BURST: u32 = 100;
@@ -32,8 +31,6 @@ const NEW_RATE: u32 = 50;
 const NEW_BURST: u32 = 50;
 const DESTINATIONS: u32 = 1024;
 const REMEMBERED_S: u32 = 1;
-/// Bytes of a packet that are logged: both headers, with room for IPv6 extension headers.
-pub(super) const SNAP: u32 = 128;
 
 /// The rules of one sandbox.
 #[derive(Clone, Debug, PartialEq, Eq)]

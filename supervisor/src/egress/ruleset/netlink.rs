@@ -4,9 +4,9 @@
 //! when `nft` has loaded the same rules.
 
 use super::{
-    BURST, DESTINATIONS, LOG_GROUP, NEW_BURST, NEW_RATE, RATE, REFUSED, REMEMBERED_S, Ruleset,
-    SNAP, TABLE,
+    BURST, DESTINATIONS, NEW_BURST, NEW_RATE, RATE, REFUSED, REMEMBERED_S, Ruleset, TABLE,
 };
+use crate::egress::nflog::{LOG_GROUP, SNAP};
 use crate::sys::nlmsg::{Request, nested};
 
 /// `NFNL_SUBSYS_NFTABLES`.
