@@ -4,7 +4,9 @@
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 cd "$root" || exit
 # shellcheck disable=SC2034 # used by the scripts that source this
-release=${CARGO_TARGET_DIR:-$root/target}/x86_64-unknown-linux-gnu/release
+built=${CARGO_TARGET_DIR:-$root/target}/x86_64-unknown-linux-gnu
+# shellcheck disable=SC2034
+release=$built/release
 # The programs of a login shell of root: mke2fs, losetup and friends live in sbin.
 PATH=$PATH:/usr/local/sbin:/usr/sbin:/sbin
 export PATH
