@@ -1,11 +1,17 @@
 //! Passphrases and PINs: from a file, the environment or a terminal, wiped after use.
 
 use std::fs::{File, OpenOptions};
-use std::io::{BufRead, BufReader, Read, Write};
+use std::io::{self, Read, Write};
+use std::os::fd::AsFd;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use der::zeroize::Zeroizing;
+use nix::errno::Errno;
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::sys::signal::Signal::{SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGTSTP};
+use nix::sys::signal::{SigSet, SigmaskHow};
+use nix::sys::signalfd::{SfdFlags, SignalFd};
 use nix::sys::termios::{LocalFlags, SetArg, tcgetattr, tcsetattr};
 
 use super::SignError;
@@ -13,7 +19,7 @@ use super::SignError;
 /// The variable that may hold the passphrase.
 const VARIABLE: &str = "SANDBOXCTL_PASSPHRASE";
 /// No passphrase is longer.
-const MOST_BYTES: u64 = 1024;
+const MOST_BYTES: usize = 1024;
 
 /// A passphrase or PIN. Wiped from memory when it is dropped; never printed.
 pub struct Passphrase(Zeroizing<Vec<u8>>);
@@ -93,7 +99,7 @@ fn from_file(path: &Path) -> Result<Passphrase, SignError> {
         return Err(SignError::Mode { path: path.to_owned(), mode });
     }
     let mut bytes = Zeroizing::new(Vec::with_capacity(256));
-    file.take(MOST_BYTES).read_to_end(&mut bytes).map_err(error)?;
+    file.take(MOST_BYTES as u64).read_to_end(&mut bytes).map_err(error)?;
     Ok(first_line(&bytes))
 }
 
@@ -104,24 +110,51 @@ fn first_line(bytes: &[u8]) -> Passphrase {
 
 /// Asks at the terminal of the process, without an echo: termios(3).
 fn ask(what: &str, prompt: &str) -> Result<Passphrase, SignError> {
-    let error = |error: &dyn std::fmt::Display| missing(what, error.to_string());
     let mut terminal = OpenOptions::new()
         .read(true)
         .write(true)
         .open("/dev/tty")
         .map_err(|_| missing(what, "there is no terminal to ask at"))?;
-    terminal.write_all(prompt.as_bytes()).map_err(|e| error(&e))?;
-    let before = tcgetattr(&terminal).map_err(|e| error(&e))?;
+    // A signal waits until the echo is back, and then does what it does.
+    let ending = SigSet::from_iter([SIGHUP, SIGINT, SIGQUIT, SIGTERM]);
+    let held = ending | SigSet::from(SIGTSTP);
+    let mask = held.thread_swap_mask(SigmaskHow::SIG_BLOCK).map_err(|e| no_answer(what, e))?;
+    let asked = ask_silently(&mut terminal, prompt, &ending);
+    mask.thread_set_mask().map_err(|e| no_answer(what, e))?;
+    asked.map_err(|e| no_answer(what, e))
+}
+
+fn no_answer(what: &str, error: impl std::fmt::Display) -> SignError {
+    missing(what, error.to_string())
+}
+
+/// [`io::ErrorKind::Interrupted`] where a signal of `ending` came, which is left pending: signalfd(2).
+fn ask_silently(terminal: &mut File, prompt: &str, ending: &SigSet) -> io::Result<Passphrase> {
+    let signals = SignalFd::with_flags(ending, SfdFlags::SFD_CLOEXEC)?;
+    let before = tcgetattr(&*terminal)?;
     let mut silent = before.clone();
     silent.local_flags.remove(LocalFlags::ECHO);
-    tcsetattr(&terminal, SetArg::TCSAFLUSH, &silent).map_err(|e| error(&e))?;
-    let mut line = Zeroizing::new(Vec::with_capacity(256));
-    let read = BufReader::new(&terminal).take(MOST_BYTES).read_until(b'\n', &mut line);
-    let restored = tcsetattr(&terminal, SetArg::TCSAFLUSH, &before);
-    terminal.write_all(b"\n").map_err(|e| error(&e))?;
-    read.map_err(|e| error(&e))?;
-    restored.map_err(|e| error(&e))?;
-    Ok(first_line(&line))
+    tcsetattr(&*terminal, SetArg::TCSAFLUSH, &silent)?;
+    let read = terminal.write_all(prompt.as_bytes()).and_then(|()| read_line(terminal, &signals));
+    tcsetattr(&*terminal, SetArg::TCSAFLUSH, &before)?;
+    terminal.write_all(b"\n")?;
+    read
+}
+
+/// One read(2) of a terminal is one line.
+fn read_line(terminal: &mut File, signals: &SignalFd) -> io::Result<Passphrase> {
+    let mut fds = [terminal.as_fd(), signals.as_fd()].map(|fd| PollFd::new(fd, PollFlags::POLLIN));
+    while poll(&mut fds, PollTimeout::NONE).or_else(again)? == 0 {}
+    if fds[1].any() == Some(true) {
+        return Err(io::ErrorKind::Interrupted.into());
+    }
+    let mut line = Zeroizing::new([0; MOST_BYTES]);
+    let length = terminal.read(&mut *line)?;
+    Ok(first_line(&line[..length]))
+}
+
+fn again(errno: Errno) -> nix::Result<i32> {
+    if errno == Errno::EINTR { Ok(0) } else { Err(errno) }
 }
 
 #[cfg(test)]
