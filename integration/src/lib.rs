@@ -9,11 +9,13 @@
 pub mod bundle;
 pub mod host;
 pub mod internet;
+pub mod publisher;
 pub mod requirements;
 pub mod site;
 
 pub use bundle::Bundle;
 pub use host::Snapshot;
 pub use internet::Internet;
+pub use publisher::Publisher;
 pub use requirements::Need;
 pub use site::{Outcome, Site};

@@ -2,65 +2,25 @@
 #![expect(clippy::unwrap_used, reason = "a panic is how a test fails")]
 
 use std::fs;
-use std::path::PathBuf;
-use std::process::Output;
+use std::ops::Deref;
 
-use sandboxctl_integration::{Need, Site, require, site};
+use sandboxctl_integration::{Need, Publisher, require};
 use serde_json::Value;
 
-/// A host that trusts an authority, and a publisher whom it has verified.
-struct Rig {
-    site: Site,
-    dir: PathBuf,
+/// A publisher, and questions about what may run.
+struct Rig(Publisher);
+
+impl Deref for Rig {
+    type Target = Publisher;
+
+    fn deref(&self) -> &Publisher {
+        &self.0
+    }
 }
 
 impl Rig {
     fn new() -> Self {
-        let site = Site::new();
-        let dir = site.fresh_dir("admission");
-        let rig = Self { site, dir };
-        rig.ok(&["ca", "init", "ca", "--name", "Plant", "--bits", "2048"]);
-        rig.ok(&["keygen", "-o", "acme.key", "--bits", "2048"]);
-        rig.openssl("pkey -in acme.key -passin pass:secret -pubout -out acme.pub");
-        rig.ok(&[
-            "ca",
-            "issue",
-            "ca",
-            "--publisher",
-            "acme",
-            "--public-key",
-            "acme.pub",
-            "-o",
-            "acme.pem",
-        ]);
-        rig.ok(&["trust", "add", "issuer", "ca/root.pem"]);
-        for entry in fs::read_dir(rig.dir.join("ca")).unwrap().flatten() {
-            let path = entry.path();
-            if path.to_str().unwrap().ends_with(".crl.pem") {
-                rig.ok(&["trust", "add", "crl", path.to_str().unwrap()]);
-            }
-        }
-        rig
-    }
-
-    fn run(&self, arguments: &[&str]) -> Output {
-        let mut command = self.site.prepare(site::binary());
-        command.args(arguments).current_dir(&self.dir).env("SANDBOXCTL_PASSPHRASE", "secret");
-        command.output().unwrap()
-    }
-
-    #[track_caller]
-    fn ok(&self, arguments: &[&str]) -> String {
-        let output = self.run(arguments);
-        let stderr = String::from_utf8_lossy(&output.stderr);
-        assert!(output.status.success(), "{arguments:?}: {stderr}");
-        String::from_utf8(output.stdout).unwrap()
-    }
-
-    fn openssl(&self, arguments: &str) {
-        let mut command = std::process::Command::new("openssl");
-        let output = command.args(arguments.split(' ')).current_dir(&self.dir).output().unwrap();
-        assert!(output.status.success(), "openssl {arguments}: {output:?}");
+        Self(Publisher::new())
     }
 
     fn bundle(&self, name: &str, version: &str, tier: &str, words: &str) {
@@ -75,10 +35,6 @@ impl Rig {
         fs::write(dir.join("main.sh"), format!("echo {words}\n")).unwrap();
         let bill = r#"{"bomFormat":"CycloneDX","components":[]}"#;
         fs::write(dir.join("sbom.cdx.json"), bill).unwrap();
-    }
-
-    fn sign(&self, name: &str) {
-        self.ok(&["sign", name, "--key", "acme.key", "--cert", "acme.pem"]);
     }
 
     /// The codes of every policy that says no.

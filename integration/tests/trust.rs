@@ -3,69 +3,29 @@
 #![expect(clippy::unwrap_used, reason = "a panic is how a test fails")]
 
 use std::fs;
+use std::ops::Deref;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output, Stdio};
+use std::process::{Command, Stdio};
 use std::time::Duration;
 
-use sandboxctl_integration::{Need, Site, require, site};
+use sandboxctl_integration::{Need, Publisher, require};
 use serde_json::Value;
 
-/// A folder with an authority, a publisher's key and certificate, and a host that trusts the authority.
-struct Rig {
-    site: Site,
-    dir: PathBuf,
+/// A publisher, and questions about bundles.
+struct Rig(Publisher);
+
+impl Deref for Rig {
+    type Target = Publisher;
+
+    fn deref(&self) -> &Publisher {
+        &self.0
+    }
 }
 
 impl Rig {
     fn new() -> Self {
-        let site = Site::new();
-        let dir = site.fresh_dir("trust");
-        let rig = Self { site, dir };
-        rig.ok(&["ca", "init", "ca", "--name", "Plant", "--bits", "2048"]);
-        rig.ok(&["keygen", "-o", "acme.key", "--bits", "2048"]);
-        rig.openssl("req -new -key acme.key -passin pass:secret -subj /CN=anything -out acme.csr");
-        rig.ok(&[
-            "ca",
-            "issue",
-            "ca",
-            "--publisher",
-            "acme",
-            "--csr",
-            "acme.csr",
-            "-o",
-            "acme.pem",
-        ]);
-        rig.ok(&["trust", "add", "issuer", "ca/root.pem"]);
-        rig.take_lists();
-        rig
-    }
-
-    fn take_lists(&self) {
-        for entry in fs::read_dir(self.dir.join("ca")).unwrap().flatten() {
-            let path = entry.path();
-            if path.to_str().unwrap().ends_with(".crl.pem") {
-                self.ok(&["trust", "add", "crl", path.to_str().unwrap()]);
-            }
-        }
-    }
-
-    fn command(&self, arguments: &[&str]) -> Command {
-        let mut command = self.site.prepare(site::binary());
-        command.args(arguments).current_dir(&self.dir).env("SANDBOXCTL_PASSPHRASE", "secret");
-        command
-    }
-
-    fn run(&self, arguments: &[&str]) -> Output {
-        self.command(arguments).output().unwrap()
-    }
-
-    #[track_caller]
-    fn ok(&self, arguments: &[&str]) -> String {
-        let output = self.run(arguments);
-        let stderr = String::from_utf8_lossy(&output.stderr);
-        assert!(output.status.success(), "{arguments:?}: {stderr}");
-        String::from_utf8(output.stdout).unwrap()
+        Self(Publisher::new())
     }
 
     /// Fails with this code, and says this.
@@ -75,19 +35,6 @@ impl Rig {
         let stderr = String::from_utf8_lossy(&output.stderr);
         assert_eq!(output.status.code(), Some(code), "{arguments:?}: {stderr}");
         assert!(stderr.contains(text), "{arguments:?}: {stderr}");
-    }
-
-    fn try_openssl(&self, arguments: &str) -> Output {
-        let words = arguments.split(' ');
-        Command::new("openssl").args(words).current_dir(&self.dir).output().unwrap()
-    }
-
-    #[track_caller]
-    fn openssl(&self, arguments: &str) -> String {
-        let output = self.try_openssl(arguments);
-        let stderr = String::from_utf8_lossy(&output.stderr);
-        assert!(output.status.success(), "openssl {arguments}: {stderr}");
-        String::from_utf8_lossy(&output.stdout).into_owned()
     }
 
     fn write(&self, name: &str, text: &str) -> PathBuf {
@@ -110,7 +57,7 @@ impl Rig {
 
     fn signed(&self, name: &str, tier: &str) {
         self.bundle(name, tier);
-        self.ok(&["sign", name, "--key", "acme.key", "--cert", "acme.pem"]);
+        self.sign(name);
     }
 
     fn verify(&self, name: &str) -> (i32, Value) {
