@@ -8,6 +8,7 @@ use std::time::SystemTime;
 
 use clap::Args;
 use policies::digest::Digest;
+use policies::files::{FILE_LIST, SIGNATURE};
 use serde::Serialize;
 
 use super::Failure;
@@ -190,8 +191,8 @@ pub(super) fn sign(args: &SignArgs) -> Result<ExitCode, Failure> {
         files: made.files,
         signer: made.signer.subject(),
         spki_sha256: made.signer.spki_sha256(),
-        manifest: args.bundle.join(folder::MANIFEST),
-        signature: args.bundle.join(folder::SIGNATURE),
+        manifest: args.bundle.join(FILE_LIST),
+        signature: args.bundle.join(SIGNATURE),
         bundle: &args.bundle,
     };
     if args.json {

@@ -11,6 +11,7 @@ use std::time::SystemTime;
 use nix::libc::{O_NOFOLLOW, O_NONBLOCK};
 use policies::diag::Diagnostics;
 use policies::digest::Digest;
+use policies::files::{FILE_LIST, MAX_LIST_BYTES, SIGNATURE};
 use policies::manifest::Manifest;
 
 use super::anchors::{TrustStore, TrustStoreError};
@@ -25,12 +26,8 @@ use crate::bundle::listed::{FilesError, scan};
 use crate::bundle::{self, Bundle, BundleError, Purpose, open_folder};
 use crate::state::Dirs;
 
-/// The file list.
-pub const MANIFEST: &str = "MANIFEST";
-/// Its signature.
-pub const SIGNATURE: &str = "MANIFEST.p7s";
-/// Of a file list with as many files.
-const MOST_BYTES: u64 = 64 * 1024 * 1024;
+/// One more than any list has: a longer file differs from every list.
+const MOST_BYTES: u64 = MAX_LIST_BYTES as u64 + 1;
 
 /// A bundle that could not be signed or verified.
 #[derive(Debug, thiserror::Error)]
@@ -122,7 +119,7 @@ pub fn sign(
         }
     }
     let list = file_list(&fd, &manifest)?;
-    let path = dir.join(MANIFEST);
+    let path = dir.join(FILE_LIST);
     if read_if_there(&path)?.as_deref() != Some(list.as_slice()) {
         files::write(&path, &list, 0o644).map_err(FolderError::file("write", &path))?;
     }
@@ -192,7 +189,7 @@ pub fn verify_folder(
 ) -> Result<VerifiedFolder, FolderError> {
     let (fd, manifest) = open(dir)?;
     let anchors = TrustStore::load_for(config, &manifest.publisher)?;
-    let listed = read_if_there(&dir.join(MANIFEST))?;
+    let listed = read_if_there(&dir.join(FILE_LIST))?;
     let p7s = read_if_there(&dir.join(SIGNATURE))?;
     let actual = file_list(&fd, &manifest);
     let integrity = match (&actual, &listed) {
