@@ -70,6 +70,14 @@ fn check(query: &[u8], answer: &Answer, most: usize, names: &Names) {
     // The question comes back byte for byte.
     let end = query.len() - rest.len() + 4;
     assert_eq!(reply[12..end], query[12..end]);
+    // Nothing follows it but one OPT record, where the header says so: RFC 6891, section 6.1.2.
+    let behind = &query[end..];
+    let record = if query[10..12] == [0, 0] {
+        0
+    } else {
+        11 + usize::from(u16::from_be_bytes([behind[9], behind[10]]))
+    };
+    assert_eq!(behind.len(), record, "understood, and not to its end");
     let other = Message::from_vec(query)
         .unwrap_or_else(|error| panic!("understood, and elsewhere {error}: {query:?}"));
     assert_eq!(other.queries, message.queries);

@@ -8,6 +8,12 @@ fuzz_target!(|input: &[u8]| {
     if let Ok(list) = FileList::parse(input) {
         assert_eq!(list.render(), input, "one list, one text, one digest");
         assert_eq!(ListHead::parse(input).as_ref(), Ok(list.head()), "one head");
+        let paths: Vec<&str> = list.entries().iter().map(|entry| entry.path.as_str()).collect();
+        assert!(paths.is_sorted_by(|a, b| a < b), "sorted, and none twice: {paths:?}");
+        for (at, path) in paths.iter().enumerate() {
+            assert!(path.is_ascii());
+            assert!(!paths[..at].iter().any(|other| other.eq_ignore_ascii_case(path)), "{path}");
+        }
         for entry in list.entries() {
             let path = &entry.path;
             assert!(

@@ -46,10 +46,25 @@ fuzz_target!(|input: &[u8]| {
         [packet] => {
             assert_eq!(Some(packet.to), address);
             assert_eq!(packet.uid, Some(1000));
+            above_ip(packet, payload);
         }
         more => panic!("{more:?} from one packet"),
     }
 });
+
+/// Protocol and port, where the header says where they are: of IPv6 without extension headers.
+fn above_ip(packet: &Packet, payload: &[u8]) {
+    let (protocol, header) = match payload[0] >> 4 {
+        4 => (payload[9], usize::from(payload[0] & 15) * 4),
+        _ if [0, 43, 60].contains(&payload[6]) => return,
+        _ => (payload[6], 40),
+    };
+    assert_eq!(packet.protocol, protocol);
+    // TCP, UDP, SCTP and UDP-Lite begin with two ports.
+    let ports = payload.get(header..header + 4).filter(|_| [6, 17, 132, 136].contains(&protocol));
+    let port = ports.map_or(0, |ports| u16::from_be_bytes([ports[2], ports[3]]));
+    assert_eq!(packet.port, port, "another port than the packet has");
+}
 
 fn contains(input: &[u8], part: &[u8]) -> bool {
     input.windows(part.len()).any(|window| window == part)
