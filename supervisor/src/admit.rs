@@ -13,6 +13,7 @@ use policies::manifest::Manifest;
 use policies::plan::Plan;
 use policies::plan::derive::derive;
 use policies::set::PolicySet;
+use policies::tier::Tier;
 
 use crate::bundle::{Bundle, BundleError, Purpose};
 use crate::registry::{Registry, RegistryError, Target};
@@ -146,13 +147,7 @@ impl Rules {
         bundle.check_identity(&manifest)?;
         let vetted = trust::vet(&bundle, &manifest, &self.dir, now)?;
         if let Some(entry) = disabled::find(&self.state, &manifest.id)? {
-            let (state, reason) = (State::Disabled, entry.reason);
-            facts.registration = Evaluated::Found(Registration::Known {
-                tier: manifest.tier,
-                state,
-                reason,
-                expires: None,
-            });
+            switch_off(&mut facts.registration, manifest.tier, entry.reason);
         }
         let tier = self.policies.tier(manifest.tier);
         let context =
@@ -180,6 +175,22 @@ fn facts(
 ) -> Result<RegistryFacts, RegistryError> {
     let digest = bundle.statement().map(|statement| statement.text.digest());
     registry.facts(&manifest.id, digest, &manifest.version, now)
+}
+
+/// What a reaction rule has switched off is disabled, registered or not. A state of the registry that refuses it too stands.
+fn switch_off(registration: &mut Evaluated<Registration>, tier: Tier, why: String) {
+    match registration {
+        Evaluated::Found(Registration::Known { state, reason, .. }) => {
+            if *state == State::Enabled {
+                (*state, *reason) = (State::Disabled, why);
+            }
+        }
+        Evaluated::NotEvaluated | Evaluated::Found(Registration::Unknown) => {
+            let state = State::Disabled;
+            let known = Registration::Known { tier, state, reason: why, expires: None };
+            *registration = Evaluated::Found(known);
+        }
+    }
 }
 
 fn is_known(facts: &RegistryFacts) -> bool {

@@ -2,9 +2,9 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
+use sandboxctl::bundle::digest::sha256;
 use sandboxctl::trust::certificate::Certificate;
 use sandboxctl::trust::crl::Crl;
-use sandboxctl::bundle::digest::sha256;
 use sandboxctl::trust::pem;
 
 fuzz_target!(|input: &[u8]| {

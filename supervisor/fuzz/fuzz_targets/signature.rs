@@ -6,9 +6,9 @@ use std::time::{Duration, SystemTime};
 use libfuzzer_sys::fuzz_target;
 use policies::decision::{Evaluated, Signer};
 use policies::tier::Tier;
+use sandboxctl::bundle::digest::{Hashed, sha256};
 use sandboxctl::trust::anchors::TrustStore;
 use sandboxctl::trust::certificate::Certificate;
-use sandboxctl::bundle::digest::sha256;
 use sandboxctl::trust::{Claim, Integrity, cms, verify};
 
 /// What the seeds have signed.
@@ -24,10 +24,11 @@ fuzz_target!(|p7s: &[u8]| {
     }
     // Long after any build of this program.
     let now = SystemTime::UNIX_EPOCH + Duration::from_secs(4_000_000_000);
+    let (manifest, other_list) = (Hashed::new(MANIFEST.to_vec()), Hashed::new(OTHER.to_vec()));
     let anchors = TrustStore::empty();
     for tier in Tier::ALL {
         let claim = Claim { id: "acme.hello", version: "1.0.0", publisher: "acme", tier };
-        let found = verify(MANIFEST, Some(p7s), &claim, Integrity::Intact, &anchors, now);
+        let found = verify(&manifest, Some(p7s), &claim, Integrity::Intact, &anchors, now);
         if parsed.is_err() {
             assert!(!found.valid, "an unreadable signature is no missing one");
         }
@@ -37,16 +38,17 @@ fuzz_target!(|p7s: &[u8]| {
                 assert!(found.valid && tier == Tier::Community && kind <= Signer::SelfSigned);
             }
         }
-        let other = verify(OTHER, Some(p7s), &claim, Integrity::Intact, &anchors, now);
+        let other = verify(&other_list, Some(p7s), &claim, Integrity::Intact, &anchors, now);
         assert!(!other.valid, "a signature of another list");
     }
 });
 
 /// The attributes are covered by the signature: what was not signed is refused, whichever certificate came with it.
 fn refused_without_its_key(signed: &cms::Signed<'_>) {
+    let other = Hashed::new(OTHER.to_vec());
     for certificate in &signed.certificates {
         let Ok(certificate) = Certificate::from_der(certificate) else { continue };
-        let found = signed.check(OTHER, &certificate);
+        let found = signed.check(&other, &certificate);
         let digest = found.iter().any(|refusal| refusal.code == "signature-digest");
         assert_eq!(digest, signed.digest() != Some(sha256(OTHER)));
         let invalid = found.iter().any(|refusal| refusal.code == "signature-invalid");
