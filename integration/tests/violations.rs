@@ -19,16 +19,24 @@ fn audit(site: &Site) -> Vec<Value> {
     text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
 }
 
-/// 32 threads, each in a tight loop: not one attempt is missing from the total, and the supervisor hardly works.
+/// 32 threads, each in a tight loop for five seconds: not one attempt is missing from the total, and the supervisor hardly
+/// works and does not grow.
 #[test]
 fn a_flood_is_counted_exactly_and_costs_little() {
     require!();
     let site = Site::alone();
     let before = children_cpu();
-    let outcome = site.run(&Bundle::probe(&["flood", "32", "1000"]));
+    let bundle = Bundle::probe(&["flood", "32", "5000"]).build(&site);
+    let started = site.start(&bundle, &[]);
+    let mut memory = Vec::new();
+    while let Some(kb) = own_memory(started.pid()) {
+        memory.push(kb);
+        std::thread::sleep(std::time::Duration::from_millis(100));
+    }
+    let outcome = started.wait();
     outcome.expect(0);
     let attempts = outcome.json()["attempts"].as_u64().unwrap();
-    assert!(attempts > 100, "no flood: {attempts}");
+    assert!(attempts > 1000, "no flood: {attempts}");
     let violation = outcome.recorded("namespace-attempt", "name", "unshare");
     assert_eq!(violation["count"], attempts);
     assert_eq!(outcome.report()["violationTotals"]["total"], attempts);
@@ -40,6 +48,17 @@ fn a_flood_is_counted_exactly_and_costs_little() {
     let supervisor = both.saturating_sub(usage["cpuMs"].as_u64().unwrap());
     let wall = usage["executionTimeMs"].as_u64().unwrap();
     assert!(supervisor * 2 < wall, "{supervisor} ms of CPU in {wall} ms");
+    // The first fifth has everything that a run needs, the flood included.
+    let (early, late) = memory.split_at(memory.len() / 5);
+    let most = |of: &[u64]| of.iter().copied().max().unwrap();
+    assert!(most(late) <= most(early) + 256, "kB: {memory:?}");
+}
+
+/// Memory that a process has written to, in kB; none of one that is over.
+fn own_memory(pid: u32) -> Option<u64> {
+    let text = fs::read_to_string(format!("/proc/{pid}/smaps_rollup")).ok()?;
+    let line = text.lines().find(|line| line.starts_with("Private_Dirty:"))?;
+    line.split_whitespace().nth(1)?.parse().ok()
 }
 
 /// CPU time of processes that ended and were waited for, in milliseconds.
