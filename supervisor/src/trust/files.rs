@@ -1,11 +1,17 @@
 //! Small files of the operator's: read only where nobody else could have written them, written whole or not at all.
 
+use std::ffi::OsStr;
 use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{self, Read, Write};
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
-use nix::libc::{O_DIRECTORY, O_NOFOLLOW, O_NONBLOCK};
+use nix::dir::Dir;
+use nix::errno::Errno;
+use nix::fcntl::OFlag;
+use nix::libc::{O_NOFOLLOW, O_NONBLOCK};
+use nix::sys::stat::{Mode, fstat};
 
 /// Reads a file of at most `most` bytes that only root or this user can write.
 pub(super) fn read(path: &Path, most: u64) -> io::Result<Vec<u8>> {
@@ -15,7 +21,7 @@ pub(super) fn read(path: &Path, most: u64) -> io::Result<Vec<u8>> {
     if !metadata.is_file() {
         return Err(io::Error::other("it is not a regular file"));
     }
-    guarded(&metadata)?;
+    guarded(metadata.uid(), metadata.mode())?;
     if metadata.len() > most {
         return Err(io::Error::other(format!(
             "it has {} bytes, and {most} are the most",
@@ -30,25 +36,28 @@ pub(super) fn read(path: &Path, most: u64) -> io::Result<Vec<u8>> {
 /// Names in a folder that only root or this user can write, sorted; none if the folder is not there. Names that begin with
 /// a dot are what an interrupted write has left.
 pub(super) fn list(path: &Path) -> io::Result<Vec<PathBuf>> {
-    let folder = OpenOptions::new().read(true).custom_flags(O_DIRECTORY | O_NOFOLLOW).open(path);
-    match folder {
-        Ok(folder) => guarded(&folder.metadata()?)?,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
-        Err(error) => return Err(error),
-    }
+    let flags = OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
+    let mut folder = match Dir::open(path, flags, Mode::empty()) {
+        Ok(folder) => folder,
+        Err(Errno::ENOENT) => return Ok(Vec::new()),
+        Err(errno) => return Err(errno.into()),
+    };
+    let stat = fstat(&folder)?;
+    guarded(stat.st_uid, stat.st_mode)?;
     let mut paths = Vec::new();
-    for entry in fs::read_dir(path)? {
+    for entry in folder.iter() {
         let entry = entry?;
-        if !entry.file_name().as_encoded_bytes().starts_with(b".") {
-            paths.push(entry.path());
+        let name = entry.file_name().to_bytes();
+        if !name.starts_with(b".") {
+            paths.push(path.join(OsStr::from_bytes(name)));
         }
     }
     paths.sort();
     Ok(paths)
 }
 
-fn guarded(metadata: &fs::Metadata) -> io::Result<()> {
-    let (owner, mode) = (metadata.uid(), metadata.mode() & 0o7777);
+fn guarded(owner: u32, mode: u32) -> io::Result<()> {
+    let mode = mode & 0o7777;
     if owner != 0 && owner != nix::unistd::geteuid().as_raw() {
         return Err(io::Error::other(format!("it belongs to user {owner}, not to root")));
     }
