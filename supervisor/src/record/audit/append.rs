@@ -2,7 +2,6 @@
 
 use std::fs::{DirBuilder, File, OpenOptions};
 use std::io::{self, Read, Seek, SeekFrom, Write};
-use std::ops::Range;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
@@ -11,9 +10,9 @@ use jiff::Timestamp;
 use policies::violation::Severity;
 use serde_json::json;
 
+use super::draft::Lines;
 use super::forward::{Forwarded, Forwarder, Targets};
 use super::key::ModuleKey;
-use super::line::{Chain, Head};
 use super::segment::{self, Content, End, Header, Last, Segment};
 use super::{AuditLogError, Event, EventType, Subject};
 use crate::record::clock::rfc3339;
@@ -381,65 +380,4 @@ fn back_ms(before: &str, now: SystemTime) -> i64 {
         return 0;
     };
     before.as_millisecond().saturating_sub(now.as_millisecond())
-}
-
-/// Lines under construction.
-#[derive(Debug, Default)]
-struct Lines {
-    text: String,
-    chain: Option<Chain>,
-    events: Vec<(EventType, Severity, Range<usize>)>,
-}
-
-impl Lines {
-    /// Once: what the first line follows, and whether a line that has no end must be ended before.
-    fn begin(&mut self, follows: &Last, is_open: bool) {
-        if self.chain.is_some() {
-            return;
-        }
-        self.text.reserve(2048);
-        if is_open {
-            self.text.push('\n');
-        }
-        self.chain = Some(Chain::new(follows.seq, follows.head));
-    }
-
-    fn header(&mut self, header: &Header) -> io::Result<()> {
-        let start = self.text.len();
-        let text = serde_json::to_string(header).map_err(io::Error::other)?;
-        self.text.push_str(text.strip_suffix('}').unwrap_or(&text));
-        if let Some(chain) = &mut self.chain {
-            chain.close(&mut self.text, start, header.first_seq);
-        }
-        Ok(())
-    }
-
-    fn event(&mut self, event: &Event, subject: &str) {
-        let severity = match event.severity {
-            Severity::Info => "INFO",
-            Severity::Warning => "WARNING",
-            Severity::Critical => "CRITICAL",
-        };
-        let Some(chain) = &mut self.chain else { return };
-        let start = self.text.len();
-        chain.seq += 1;
-        let seq = chain.seq;
-        let line = format!(
-            "{{\"seq\":{seq},\"ts\":\"{}\",\"type\":\"{}\",\"sev\":\"{severity}\",{subject},\"data\":{}",
-            rfc3339(event.at),
-            event.kind.name(),
-            event.data
-        );
-        self.text.push_str(&line);
-        chain.close(&mut self.text, start, seq);
-        self.events.push((event.kind, event.severity, start..self.text.len()));
-    }
-
-    fn seq(&self) -> u64 {
-        self.chain.as_ref().map_or(0, |chain| chain.seq)
-    }
-
-    fn chain_head(&self) -> Head {
-        self.chain.as_ref().map_or(Head::ZERO, |chain| chain.head)
-    }
 }

@@ -11,6 +11,7 @@
 pub mod act;
 mod append;
 pub mod checkpoint;
+mod draft;
 pub mod export;
 pub mod follow;
 pub mod forward;
