@@ -43,6 +43,8 @@ pub const REPORTING_ABI: u32 = 7;
 const BATCH: usize = 1024;
 /// While the kernel's queue is not empty at the end of a run, it is asked for its length this often.
 const ASK_AGAIN: Duration = Duration::from_millis(5);
+/// How long the end of a run waits for the kernel's queue to be empty, which on a host that is not overloaded it is at once.
+const DRAIN: Duration = Duration::from_secs(1);
 /// The rule in records: Landlock knows only what is allowed.
 const RULE: &str = "landlock:no rule";
 
@@ -57,6 +59,8 @@ pub struct Reconciled {
     pub kernel_total: Option<u64>,
     /// Denials that happened and are not in the ledger; exact where `kernel_total` is known.
     pub lost: u64,
+    /// Whether the kernel's queue was seen empty after the run: else records may have come too late.
+    pub drained: bool,
     /// Times that the socket overflowed, with an unknown number of records of any origin.
     pub overruns: u64,
     /// Records of any origin that the kernel dropped during the run; `None` if that is not known.
@@ -88,6 +92,7 @@ pub struct AuditSession {
     processes: Option<Processes>,
     tripwires: Vec<String>,
     recorded: u64,
+    drained: bool,
     overruns: u64,
     unbuffered: u64,
     kernel_total: Option<u64>,
@@ -117,6 +122,7 @@ impl AuditSession {
             processes: None,
             tripwires: Vec::new(),
             recorded: 0,
+            drained: false,
             overruns: 0,
             unbuffered: 0,
             kernel_total: None,
@@ -191,8 +197,8 @@ impl AuditSession {
     }
 
     /// Reads the rest once every process of the run is dead. Without a denial this waits only until the kernel's queue is
-    /// empty; with one, until the kernel has said how many there were (about 50 ms after the last process), at most for
-    /// `budget`.
+    /// empty, at most for a second; with one, until the kernel has said how many there were (about 50 ms after the last
+    /// process), at most for `budget`.
     pub fn finish(
         &mut self,
         ledger: &mut Ledger,
@@ -211,6 +217,7 @@ impl AuditSession {
             recorded: self.recorded,
             kernel_total: self.kernel_total,
             lost,
+            drained: self.drained,
             overruns: self.overruns,
             dropped: self
                 .dropped_before
@@ -235,6 +242,7 @@ impl AuditSession {
         if self.asked.is_none() {
             self.prepare_finish()?;
         }
+        let drained_until = Instant::now() + DRAIN;
         loop {
             while self.read(Now::read(), ledger, BATCH)? == BATCH {}
             if self.status.is_some_and(|status| status.enabled == 0) {
@@ -242,6 +250,7 @@ impl AuditSession {
                 return Ok(());
             }
             let drained = self.status.is_some_and(|status| status.backlog == 0);
+            self.drained = drained;
             let awaited = self.ours.is_some() && self.kernel_total.is_none();
             if drained && !awaited {
                 // The last record was under way while the queue was counted.
@@ -249,6 +258,7 @@ impl AuditSession {
                 return Ok(());
             }
             let now = Instant::now();
+            let until = if drained { until } else { drained_until };
             if now >= until {
                 return Ok(());
             }

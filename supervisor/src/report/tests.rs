@@ -122,6 +122,7 @@ fn report() -> Report {
                 recorded: 200_001,
                 kernel_total: Some(200_011),
                 lost: 10,
+                drained: true,
                 overruns: 0,
                 dropped: None,
                 processes: None,
@@ -228,6 +229,7 @@ fn what_was_not_recorded_is_said() {
         recorded,
         kernel_total,
         lost: 0,
+        drained: true,
         overruns: 0,
         dropped: None,
         processes: None,
@@ -236,6 +238,9 @@ fn what_was_not_recorded_is_said() {
     assert_eq!(of(&end(Coverage::Recorded, 0, None)), RecordingStatus::Complete);
     assert_eq!(of(&end(Coverage::Recorded, 3, Some(3))), RecordingStatus::Complete);
     assert_eq!(of(&end(Coverage::Recorded, 3, None)), RecordingStatus::Incomplete);
+    let late = |total| Reconciled { drained: false, ..end(Coverage::Recorded, 0, total) };
+    assert_eq!(of(&late(None)), RecordingStatus::Incomplete);
+    assert_eq!(of(&late(Some(0))), RecordingStatus::Complete);
     assert_eq!(of(&end(Coverage::NotPermitted, 0, None)), RecordingStatus::Unavailable);
     assert_eq!(of(&end(Coverage::TurnedOffMeanwhile, 3, None)), RecordingStatus::Incomplete);
     let mut report = report();
