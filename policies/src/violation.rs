@@ -78,6 +78,18 @@ pub enum Severity {
     Critical,
 }
 
+impl Severity {
+    /// As in JSON.
+    #[must_use]
+    pub const fn text(self) -> &'static str {
+        match self {
+            Self::Info => "INFO",
+            Self::Warning => "WARNING",
+            Self::Critical => "CRITICAL",
+        }
+    }
+}
+
 /// What was done about it.
 #[derive(
     Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema,

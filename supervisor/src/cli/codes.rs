@@ -84,9 +84,8 @@ fn sentence(remedy: &str) -> String {
     format!("{}{rest}.", first.to_uppercase())
 }
 
-fn words(line: &Line) -> (String, String) {
-    let layer = format!("{:?}", line.layer).to_lowercase();
-    (layer, format!("{:?}", line.severity).to_uppercase())
+fn words(line: &Line) -> (&'static str, &'static str) {
+    (line.layer.text(), line.severity.text())
 }
 
 fn table(lines: &[Line]) -> String {
@@ -94,7 +93,7 @@ fn table(lines: &[Line]) -> String {
     table.row(["CODE", "LAYER", "SEVERITY", "MEANING"]);
     for line in lines {
         let (layer, severity) = words(line);
-        table.row([line.code, &layer, &severity, line.meaning]);
+        table.row([line.code, layer, severity, line.meaning]);
     }
     table.render(0) + "\nWhat to do about each: sandboxctl codes --markdown, or --json\n"
 }
@@ -108,7 +107,7 @@ fn markdown(lines: &[Line]) -> String {
     );
     for line in lines.iter().filter(|line| line.kind == Kind::Violation) {
         let (layer, severity) = words(line);
-        text.extend(["| `", line.code, "` | ", &layer, " | ", &severity, " | "]);
+        text.extend(["| `", line.code, "` | ", layer, " | ", severity, " | "]);
         text.extend([&escaped(line.meaning), " | ", &escaped(&line.advice), " |\n"]);
     }
     text.push_str(

@@ -76,7 +76,7 @@ fn when(rule: &ReactionRule) -> String {
     let mut what = Vec::new();
     if rule.severity > Severity::Info {
         let worse = if rule.severity < Severity::Critical { " and worse" } else { "" };
-        what.push(format!("{:?}", rule.severity).to_uppercase() + worse);
+        what.push(rule.severity.text().to_owned() + worse);
     }
     what.extend(rule.codes.iter().map(|code| code.text().to_owned()));
     what.extend(rule.layers.iter().map(|layer| format!("layer {}", layer.text())));

@@ -56,10 +56,9 @@ fn list(store: &Store, as_json: bool) -> Result<ExitCode, Failure> {
     for digest in store.digests().map_err(|error| failure(&error))? {
         let Some(stored) = store.get(&digest).map_err(|error| failure(&error))? else { continue };
         let head = &stored.statement.head;
-        let list = stored.listed().map_err(|reason| {
-            failure(&StoreError::Damaged { path: store.path_of(&digest), reason })
+        let list = stored.statement.list().map_err(|error| {
+            failure(&StoreError::Damaged { path: store.path_of(&digest), reason: error.into() })
         })?;
-        let list = list.list;
         lines.push(Line {
             digest,
             extension_id: head.id().to_owned(),

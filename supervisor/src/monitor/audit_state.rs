@@ -180,13 +180,7 @@ pub fn recover(run_dir: &Path) -> Result<bool, AuditError> {
 pub fn remove_rules(run_dir: &Path) -> Result<bool, AuditError> {
     let kernel = |step| move |source| AuditError::Kernel { step, source };
     let socket = AuditSocket::open().map_err(kernel("open the audit socket"))?;
-    let marker = run_dir.join(PROCESSES);
-    match fs::remove_file(&marker) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => {
-            return Err(file_error("remove", &marker, error));
-        }
-        _ => {}
-    }
+    unmark(run_dir)?;
     let all = socket.delete_spared(&Spared::All).map_err(kernel(REMOVE_RULE))?;
     let others = socket.delete_spared(&Spared::AllBut(HOST_IDS)).map_err(kernel(REMOVE_RULE))?;
     Ok(all || others)
@@ -252,14 +246,19 @@ fn spare_all_but_ours(dir: &Path, socket: &AuditSocket) -> Result<(), AuditError
 /// From now on no process gets one. The other rules may stay: whom this one fits is spared, and to remove a rule takes the
 /// kernel a grace period of RCU, some 15 ms.
 fn spare_all(dir: &Path, socket: &AuditSocket) -> Result<(), AuditError> {
+    unmark(dir)?;
+    socket.add_spared(&Spared::All).map_err(|source| AuditError::Kernel { step: ADD_RULE, source })
+}
+
+/// The rules may be others from now on.
+fn unmark(dir: &Path) -> Result<(), AuditError> {
     let marker = dir.join(PROCESSES);
     match fs::remove_file(&marker) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => {
-            return Err(file_error("remove", &marker, error));
+            Err(file_error("remove", &marker, error))
         }
-        _ => {}
+        _ => Ok(()),
     }
-    socket.add_spared(&Spared::All).map_err(|source| AuditError::Kernel { step: ADD_RULE, source })
 }
 
 /// Writes the former values, whole or not at all, and never over those of an earlier run.

@@ -148,11 +148,7 @@ impl Editor {
                 let undone = Event::new(EventType::ActUndone, Severity::Warning, at, &data)?;
                 log.append_durably(&[undone])?;
             }
-            let forwarded = log.finish_forwarding();
-            if let Err(error) = seal::after_run(&mut log, forwarded.as_ref(), SystemTime::now) {
-                // The act is done and on record; whoever uses the log next signs what this one could not.
-                tracing::warn!(%error, "the audit log was not sealed or pruned");
-            }
+            seal::after_act(&mut log);
         }
         committed.map(|()| value).map_err(|(error, _)| error)
     }

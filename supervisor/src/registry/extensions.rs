@@ -175,6 +175,7 @@ impl Editor {
     pub fn enable(&mut self, id: &str) -> Result<(), RegistryError> {
         let state = self.state.clone();
         let by_rule = disabled::find(&state, id)?;
+        let is_by_rule = by_rule.is_some();
         self.act(id, |act| {
             let entry = known(act, id)?;
             act.of_version(&entry.version.to_string());
@@ -194,7 +195,10 @@ impl Editor {
             }
             set_state(act, id, State::Enabled, "enabled by an operator")
         })?;
-        disabled::enable(&state, id)?;
+        // What a rule has switched off since is not what was put on record.
+        if is_by_rule {
+            disabled::enable(&state, id)?;
+        }
         Ok(())
     }
 

@@ -120,7 +120,6 @@ pub(super) fn set_of(tag: u8, mut members: Vec<Vec<u8>>) -> Vec<u8> {
 }
 
 /// A positive integer, big-endian: no leading zeros but one where the first bit is set.
-#[cfg(any(feature = "hsm", test))]
 pub(super) fn integer(bytes: &[u8]) -> Vec<u8> {
     let digits = &bytes[bytes.iter().take_while(|byte| **byte == 0).count()..];
     let sign: &[u8] = if digits.first().is_none_or(|first| first & 0x80 != 0) { &[0] } else { &[] };

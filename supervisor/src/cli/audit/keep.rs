@@ -8,14 +8,15 @@ use super::args::{CheckpointArgs, PruneArgs};
 use super::failure;
 use crate::cli::output::{Table, json, text_out};
 use crate::cli::{Failure, configured};
-use crate::record::audit::{AuditLog, AuditLogError, Subject, checkpoint, key, prune, seal};
+use crate::record::audit::{
+    AuditLog, AuditLogError, Settings, Subject, checkpoint, key, prune, seal,
+};
 use crate::state::Dirs;
 
 /// The log, for events that are about no extension.
-fn open(dirs: &Dirs) -> Result<AuditLog, Failure> {
+fn open(dirs: &Dirs, settings: &Settings) -> Result<AuditLog, Failure> {
     let subject = Subject { actor: format!("uid:{}", nix::unistd::getuid()), ..Subject::default() };
-    let settings = configured(dirs)?.audit.settings();
-    AuditLog::open_with(&dirs.audit(), &subject, &settings)
+    AuditLog::open_with(&dirs.audit(), &subject, settings)
         .map_err(|error: AuditLogError| Failure::new(&error).hint(error.hint().map(str::to_owned)))
 }
 
@@ -27,7 +28,7 @@ pub(super) fn checkpoint(
     let dir = dirs.audit();
     let settings = configured(dirs)?.audit.settings();
     if dir.exists() {
-        let mut log = open(dirs)?;
+        let mut log = open(dirs, &settings)?;
         for sealed in seal::seal(&mut log, SystemTime::now).map_err(failure)? {
             match sealed.problem {
                 None => eprintln!("sandboxctl: closed {}", sealed.segment),
@@ -53,24 +54,25 @@ pub(super) fn checkpoint(
 }
 
 pub(super) fn key(dirs: &Dirs) -> Result<ExitCode, Failure> {
-    let log = open(dirs)?;
+    let log = open(dirs, &configured(dirs)?.audit.settings())?;
     let key = key::open(log.dir(), log.settings().key.as_ref())
         .map_err(|error| Failure::new(&error).hint(error.hint()))?;
     text_out(&format!("{}\n", key.verify_key().text()))
 }
 
 pub(super) fn prune(args: &PruneArgs, dirs: &Dirs, now: SystemTime) -> Result<ExitCode, Failure> {
-    let keep = configured(dirs)?.audit.retention();
+    let settings = configured(dirs)?.audit.settings();
+    let keep = settings.retention;
     let dir = dirs.audit();
     let mut turn = None;
     if !args.dry_run && dir.exists() {
-        let mut log = open(dirs)?;
+        let mut log = open(dirs, &settings)?;
         turn = Some(prune::Turn::take(&dir).map_err(failure)?);
         seal::seal(&mut log, SystemTime::now).map_err(failure)?;
     }
     let plan = prune::plan(&dir, keep, now).map_err(failure)?;
     if !args.dry_run && !plan.old.is_empty() {
-        let mut log = open(dirs)?;
+        let mut log = open(dirs, &settings)?;
         prune::prune(&mut log, &plan, keep, SystemTime::now).map_err(failure)?;
         log.finish_forwarding();
     }

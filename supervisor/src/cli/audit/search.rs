@@ -143,11 +143,7 @@ impl Out {
 
     /// Time to the second, severity, type, extension, run, and what it is about.
     fn row(&mut self, record: &Record<'_>) -> bool {
-        let severity = match record.sev {
-            Severity::Info => "INFO",
-            Severity::Warning => "WARNING",
-            Severity::Critical => "CRITICAL",
-        };
+        let severity = record.sev.text();
         let or_dash =
             |text: &str| if text.is_empty() { "-".to_owned() } else { visible(text).into_owned() };
         let time: String = record.ts.chars().take(19).collect();

@@ -1,7 +1,5 @@
 //! Events of a command that acts on the host and ends.
 
-use std::time::SystemTime;
-
 use super::checkpoint::CheckpointError;
 use super::{AuditLog, Event, Subject, seal};
 use crate::state::Dirs;
@@ -19,10 +17,6 @@ pub fn record(
 ) -> Result<(), CheckpointError> {
     let mut log = AuditLog::open_with(&dirs.audit(), subject, &config.audit.settings())?;
     log.append_durably(events)?;
-    let forwarded = log.finish_forwarding();
-    if let Err(error) = seal::after_run(&mut log, forwarded.as_ref(), SystemTime::now) {
-        // The act is on record, and so is this; whoever begins the next segment tries again.
-        tracing::warn!(%error, "the audit log was not sealed or pruned");
-    }
+    seal::after_act(&mut log);
     Ok(())
 }

@@ -81,23 +81,14 @@ impl AuditLog {
         settings: &Settings,
     ) -> Result<Self, AuditLogError> {
         let path = dir.join("lock");
-        let open = || {
-            OpenOptions::new()
-                .read(true)
-                .write(true)
-                .create(true)
-                .truncate(false)
-                .mode(0o640)
-                .open(&path)
-        };
-        let lock = match open() {
+        let lock = match lock_file(&path) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 DirBuilder::new()
                     .recursive(true)
                     .mode(0o750)
                     .create(dir)
                     .map_err(|source| AuditLogError::Open { path: dir.to_owned(), source })?;
-                open()
+                lock_file(&path)
             }
             other => other,
         }
@@ -362,6 +353,11 @@ impl AuditLog {
     pub fn finish_forwarding(&mut self) -> Option<Forwarded> {
         self.forwarder.as_mut().map(Forwarder::finish)
     }
+}
+
+/// A file whose lock says whose turn it is; made where there is none.
+pub(super) fn lock_file(path: &Path) -> io::Result<File> {
+    OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o640).open(path)
 }
 
 /// What a segment follows, and the name of the segment before, if there is one.

@@ -42,11 +42,7 @@ impl Lines {
     }
 
     pub(super) fn event(&mut self, event: &Event, subject: &str) {
-        let severity = match event.severity {
-            Severity::Info => "INFO",
-            Severity::Warning => "WARNING",
-            Severity::Critical => "CRITICAL",
-        };
+        let severity = event.severity.text();
         let Some(chain) = &mut self.chain else { return };
         let start = self.text.len();
         chain.seq += 1;

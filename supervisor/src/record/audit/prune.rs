@@ -3,9 +3,8 @@
 //!
 //! Whoever begins a new segment prunes once its run is over, at most once a day ([`daily`]); `audit prune` does it at once.
 
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, File};
 use std::io::{self, Read, Seek, SeekFrom, Write};
-use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
@@ -13,6 +12,7 @@ use policies::violation::Severity;
 use serde::Serialize;
 use serde_json::json;
 
+use super::append::lock_file;
 use super::checkpoint::{self, CheckpointError};
 use super::key::published;
 use super::note::Signed;
@@ -139,14 +139,7 @@ impl Turn {
 
     fn open(dir: &Path) -> Result<Self, CheckpointError> {
         let path = dir.join(TURN);
-        let file = OpenOptions::new()
-            .read(true)
-            .write(true)
-            .create(true)
-            .truncate(false)
-            .mode(0o640)
-            .open(&path)
-            .map_err(CheckpointError::at("open", &path))?;
+        let file = lock_file(&path).map_err(CheckpointError::at("open", &path))?;
         Ok(Self { file, path })
     }
 

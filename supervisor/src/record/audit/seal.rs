@@ -104,6 +104,15 @@ pub fn after_run(
     sealed.and(pruned)
 }
 
+/// [`after_run`] of a command whose act is on record: what of it fails changes nothing, and whoever begins the next segment
+/// tries again.
+pub fn after_act(log: &mut AuditLog) {
+    let forwarded = log.finish_forwarding();
+    if let Err(error) = after_run(log, forwarded.as_ref(), SystemTime::now) {
+        tracing::warn!(%error, "the audit log was not sealed or pruned");
+    }
+}
+
 /// Puts on record that more than `known` events could not be forwarded.
 fn forward_lost(
     log: &mut AuditLog,

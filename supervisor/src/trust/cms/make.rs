@@ -7,8 +7,8 @@ use der::asn1::{GeneralizedTime, UtcTime};
 use x509_cert::time::Time;
 
 use super::super::asn1::{
-    CONTEXT_0, INTEGER, NULL, OCTET_STRING, SEQUENCE, SET, algorithm, element, object_identifier,
-    oid, set_of,
+    CONTEXT_0, INTEGER, NULL, OCTET_STRING, SEQUENCE, SET, algorithm, element, integer,
+    object_identifier, oid, set_of,
 };
 use super::super::certificate::Certificate;
 use super::super::signer::{SignError, Signer};
@@ -48,17 +48,12 @@ pub fn make(
     let signature = signer.sign_sha256_rsa(&over)?;
     let attributes = set_of(CONTEXT_0, members);
 
-    let mut serial = leaf.serial.clone();
-    // A positive integer: no first bit.
-    if serial.first().is_none_or(|first| first & 0x80 != 0) {
-        serial.insert(0, 0);
-    }
     let sha256 = algorithm(oid::SHA256, &[]);
     let signer_info = element(
         SEQUENCE,
         &[
             &element(INTEGER, &[&[1]]),
-            &element(SEQUENCE, &[&leaf.issuer, &element(INTEGER, &[&serial])]),
+            &element(SEQUENCE, &[&leaf.issuer, &integer(&leaf.serial)]),
             &sha256,
             &attributes,
             &algorithm(oid::RSA_ENCRYPTION, NULL),
